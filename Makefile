@@ -1,0 +1,58 @@
+# Everything a developer or a user types. Needs Python 3.11 or newer and make; the rest comes as wheels.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/installed
+PROTOS := $(sort $(wildcard proto/kintsugi/v1/*.proto))
+SERVICES := $(sort $(wildcard proto/kintsugi/v1/*_service.proto))
+# Error bodies carry these, so Envoy has to know them although no proto of ours imports them.
+DETAILS := google/rpc/error_details.proto google/rpc/status.proto
+INCLUDE = -I proto -I $(shell $(BIN)/python -c 'import google.rpc, pathlib; print(pathlib.Path(google.rpc.__path__[0]).parents[1])')
+PROTOC = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc $(INCLUDE)
+
+.PHONY: run test soak bench install lint gen lock release-protos
+
+run: install
+	@$(BIN)/kintsugi up
+
+test: install
+	$(BIN)/pytest
+
+soak: install
+	KINTSUGI_SOAK=1 $(BIN)/pytest
+
+bench: install
+	$(BIN)/python -m bench
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@mkdir -p build
+	$(PROTOC) --include_imports --include_source_info --descriptor_set_out=build/protos.binpb $(PROTOS)
+	$(BIN)/buf lint build/protos.binpb
+	$(BIN)/buf breaking build/protos.binpb --against proto/released.binpb
+
+gen: install
+	rm -rf gen/kintsugi && mkdir -p gen
+	$(PROTOC) --python_out=gen --mypy_out=quiet:gen $(PROTOS)
+	$(PROTOC) --grpc_python_out=gen --mypy_grpc_out=quiet:gen $(SERVICES)
+	$(PROTOC) --include_imports --descriptor_set_out=gen/kintsugi/v1/descriptors.binpb $(PROTOS) $(DETAILS)
+
+# Makes the protos as they are now the ones that later changes must not break.
+release-protos: install
+	$(PROTOC) --include_imports --descriptor_set_out=proto/released.binpb $(PROTOS)
+
+# Pins the newest versions that pyproject.toml allows, for every platform.
+lock: install
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-header \
+	  pyproject.toml --group dev --output-file requirements.lock

@@ -1,0 +1,29 @@
+"""`kintsugi serve`: one gRPC server process.
+
+`kintsugi up` starts several of them, with all that they need.
+"""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--database-url", envvar="KINTSUGI_DATABASE_URL", required=True, help="PostgreSQL.")
+@click.option("--grpc-host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--grpc-port", type=int, help="Port to listen on; 0: a free one.  [default: 50051]")
+@click.option(
+    "--ready-file", type=click.Path(path_type=Path), help="Written when the process serves."
+)
+def serve(**flags: object) -> None:
+    """Run one gRPC server process until SIGTERM or Ctrl-C."""
+    from server import app
+    from server.config import Settings
+
+    settings = Settings.model_validate(
+        {name: value for name, value in flags.items() if value is not None}
+    )
+    try:
+        app.run(settings)
+    except app.CannotRun as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,154 @@
+"""The composition root: makes a server process out of its parts and runs it.
+
+The only module that knows them all.
+"""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from kintsugi.v1 import exception_service_pb2, workspace_service_pb2
+from kintsugi.v1.exception_service_pb2_grpc import add_ExceptionServiceServicer_to_server
+from kintsugi.v1.workspace_service_pb2_grpc import add_WorkspaceServiceServicer_to_server
+from sqlalchemy.exc import OperationalError
+
+from server import logs
+from server.config import Settings, unknown_variables
+from server.interceptors.admission import CallPool
+from server.interceptors.chain import Chain, Pools
+from server.interceptors.methods import declared_methods
+from server.services.exceptions import ExceptionService
+from server.services.workspaces import WorkspaceService
+from server.store import migrate as store
+from server.store.connection import Database
+from server.store.store import Store
+
+_log = structlog.get_logger()
+
+Served = tuple[ServiceDescriptor, Callable[[Any, grpc.Server], None], Any]
+"""A service's descriptor, the generated function that adds it to a server, the servicer."""
+
+_CONTROL_THREADS = 4
+
+
+class CannotRun(Exception):
+    """What a process needs isn't there; the message says what and is meant for its user."""
+
+
+def services(store: Store) -> list[Served]:
+    """Everything that a server process serves, besides health and reflection."""
+    exceptions = exception_service_pb2.DESCRIPTOR.services_by_name["ExceptionService"]
+    workspaces = workspace_service_pb2.DESCRIPTOR.services_by_name["WorkspaceService"]
+    return [
+        (exceptions, add_ExceptionServiceServicer_to_server, ExceptionService(store)),
+        (workspaces, add_WorkspaceServiceServicer_to_server, WorkspaceService(store)),
+    ]
+
+
+class Server:
+    """A gRPC server over a database. `start` answers the port; `stop` lets calls in flight end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._database = Database(settings.database_url, connections=settings.threads)
+        self._health = health.HealthServicer(experimental_non_blocking=False)
+        self._grpc = self._build(services(Store(self._database)))
+
+    def start(self) -> int:
+        """Begins to serve. Raises CannotRun."""
+        address = f"{self._settings.grpc_host}:{self._settings.grpc_port}"
+        try:
+            port = self._grpc.add_insecure_port(address)
+        except RuntimeError as error:
+            raise CannotRun(f"can't listen on {address}: is another server running?") from error
+        self._grpc.start()
+        return port
+
+    def stop(self) -> None:
+        """NOT_SERVING at once, then what is in flight may end, then the rest is cut off."""
+        self._health.enter_graceful_shutdown()
+        self._grpc.stop(self._settings.grace_seconds).wait()
+        self._database.close()
+
+    def _build(self, served: Sequence[Served]) -> grpc.Server:
+        pools = _pools(self._settings)
+        methods = declared_methods(descriptor for descriptor, _, _ in served)
+        chain = Chain(methods, pools, self._settings.deadline_seconds)
+        server = grpc.server(pools.unary, interceptors=[chain], options=_options(self._settings))
+        for _, add, servicer in served:
+            add(servicer, server)
+        self._add_health(server, served)
+        names = [descriptor.full_name for descriptor, _, _ in served]
+        reflection.enable_server_reflection(
+            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+        )
+        return server
+
+    def _add_health(self, server: grpc.Server, served: Sequence[Served]) -> None:
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        for name in ("", *(descriptor.full_name for descriptor, _, _ in served)):
+            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+
+def run(settings: Settings) -> None:
+    """Serves until SIGTERM or Ctrl-C. Raises CannotRun."""
+    logs.configure(settings.log_level)
+    for name in unknown_variables():
+        _log.warning("unknown setting", name=name)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    server = Server(settings)
+    port = server.start()
+    _log.info("serving", port=port, pid=os.getpid())
+    if settings.ready_file:
+        _write_aside(settings.ready_file, {"grpc": f"{settings.grpc_host}:{port}"})
+    stopping.wait()
+    server.stop()
+    _log.info("stopped", pid=os.getpid())
+
+
+def migrate(url: str) -> None:
+    """Brings a database's schema to the newest version. Raises CannotRun."""
+    try:
+        store.migrate(url)
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise CannotRun(f"can't reach the database: {reason}") from error
+
+
+def _pools(settings: Settings) -> Pools:
+    return Pools(
+        unary=CallPool("calls", settings.threads, settings.max_calls),
+        streams=CallPool("streams", settings.max_streams, settings.max_streams),
+        health=CallPool("health checks", _CONTROL_THREADS, settings.max_calls),
+        refusals=CallPool("refusals", _CONTROL_THREADS, settings.max_calls),
+    )
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        # Two processes on one port would share its connections unnoticed.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", settings.max_request_bytes),
+        ("grpc.max_send_message_length", -1),
+        # Envoy pings its connections; a server that finds that too often would close them.
+        ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+        ("grpc.http2.max_ping_strikes", 0),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+
+
+def _write_aside(path: Path, content: dict[str, str]) -> None:
+    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    aside.write_text(json.dumps(content))
+    aside.replace(path)

@@ -1,0 +1,37 @@
+"""The settings of a server process, read from flags and `KINTSUGI_*` variables in one place.
+
+What `kintsugi up` starts around the servers has its own flags, in `cli/up.py`.
+"""
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_PREFIX = "KINTSUGI_"
+_CLIENT_VARIABLES = {"KINTSUGI_SERVER", "KINTSUGI_TOKEN", "KINTSUGI_WORKSPACE"}
+
+
+class Settings(BaseSettings):
+    """One server process. A flag beats a variable, a variable beats the default."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX)
+
+    database_url: str = Field(description="PostgreSQL 17 or newer, as a libpq URL")
+    grpc_host: str = Field("127.0.0.1", description="address to listen on")
+    grpc_port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0: a free one")
+    ready_file: Path | None = Field(None, description="written when the process serves")
+    threads: int = Field(16, ge=1, le=256, description="threads, and database connections")
+    max_calls: int = Field(512, ge=1, description="unary calls at once, waiting ones included")
+    max_streams: int = Field(2000, ge=1, description="streams at once")
+    max_request_bytes: int = Field(4_259_840, ge=1024, description="4 MiB and the field around it")
+    deadline_seconds: float = Field(30, gt=0, description="the longest that a unary call may take")
+    grace_seconds: float = Field(3, ge=0, description="what calls in flight get at the end")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+
+def unknown_variables() -> list[str]:
+    """The `KINTSUGI_*` variables that mean nothing, best told to whoever mistyped one."""
+    known = {_PREFIX + name.upper() for name in Settings.model_fields} | _CLIENT_VARIABLES
+    return sorted(name for name in os.environ if name.startswith(_PREFIX) and name not in known)

@@ -1,0 +1,180 @@
+"""Every error that a caller can be told about, as what it means and not as how it is sent.
+
+How one becomes a `google.rpc.Status` is the business of the interceptors.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2
+from kintsugi.v1 import error_reason_pb2 as reasons
+
+Violation = tuple[str, str]
+"""A field's path in the request, and what is wrong with it: `("exception.run", "is required")`."""
+
+
+class KintsugiError(Exception):
+    """Base of all: a status code, a reason (AIP-193), a message for people, typed details."""
+
+    code: ClassVar[code_pb2.Code.ValueType]
+    reason: ClassVar[reasons.ErrorReason.ValueType]
+
+    def __init__(self, message: str, metadata: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata = dict(metadata or {})
+
+    def details(self) -> Sequence[Message]:
+        """The details beside the ErrorInfo, which every error has."""
+        return ()
+
+
+class InvalidFields(KintsugiError):
+    """Fields that are missing or malformed, all of them at once."""
+
+    code = code_pb2.INVALID_ARGUMENT
+    reason = reasons.INVALID_FIELDS
+
+    def __init__(
+        self, violations: Sequence[Violation], metadata: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__("; ".join(f"{field}: {what}" for field, what in violations), metadata)
+        self.violations = violations
+
+    def details(self) -> Sequence[Message]:
+        return [
+            error_details_pb2.BadRequest(
+                field_violations=[
+                    error_details_pb2.BadRequest.FieldViolation(field=field, description=what)
+                    for field, what in self.violations
+                ]
+            )
+        ]
+
+
+class InvalidName(InvalidFields):
+    """Text that is no name of the kind that was asked for."""
+
+    def __init__(self, text: str, pattern: str) -> None:
+        super().__init__([("name", f"{text[:200]!r} doesn't have the form {pattern}")])
+
+
+class UnknownField(InvalidFields):
+    reason = reasons.UNKNOWN_FIELD
+
+
+class PageTokenInvalid(InvalidFields):
+    reason = reasons.PAGE_TOKEN_INVALID
+
+    def __init__(self, what: str) -> None:
+        super().__init__([("page_token", what)])
+
+
+class RequestIdReused(InvalidFields):
+    reason = reasons.REQUEST_ID_REUSED
+
+    def __init__(self) -> None:
+        what = "was already used with another body; use a new one for a new request"
+        super().__init__([("request_id", what)])
+
+
+class _AboutResource(KintsugiError):
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+    def details(self) -> Sequence[Message]:
+        return [
+            error_details_pb2.ResourceInfo(
+                resource_type=self.name.split("/")[-2], resource_name=self.name
+            )
+        ]
+
+
+class NotFound(_AboutResource):
+    code = code_pb2.NOT_FOUND
+    reason = reasons.RESOURCE_NOT_FOUND
+
+    def __init__(self, name: object) -> None:
+        super().__init__(f"{name} doesn't exist", str(name))
+
+
+class AlreadyExists(_AboutResource):
+    code = code_pb2.ALREADY_EXISTS
+    reason = reasons.RESOURCE_ALREADY_EXISTS
+
+    def __init__(self, name: object, message: str | None = None) -> None:
+        super().__init__(message or f"{name} exists already", str(name))
+
+
+class IllegalTransition(KintsugiError):
+    """What was asked for isn't possible in the state that the resource is in."""
+
+    code = code_pb2.FAILED_PRECONDITION
+    reason = reasons.ILLEGAL_TRANSITION
+    subject = ""
+
+    def about(self, name: object) -> "IllegalTransition":
+        """The same error, naming the resource: the rules that raise it don't know the name."""
+        self.subject = str(name)
+        return self
+
+    def details(self) -> Sequence[Message]:
+        violation = error_details_pb2.PreconditionFailure.Violation(
+            type="STATE", subject=self.subject, description=self.message
+        )
+        return [error_details_pb2.PreconditionFailure(violations=[violation])]
+
+
+class EtagMismatch(KintsugiError):
+    code = code_pb2.ABORTED
+    reason = reasons.ETAG_MISMATCH
+
+    def __init__(self, name: object, etag: str) -> None:
+        message = f"{name} was changed since the etag was read; read it again and repeat"
+        super().__init__(message, {"etag": etag})
+
+
+class CallerRefused(KintsugiError):
+    code = code_pb2.PERMISSION_DENIED
+    reason = reasons.CALLER_REFUSED
+
+
+class _Retriable(KintsugiError):
+    def details(self) -> Sequence[Message]:
+        return [error_details_pb2.RetryInfo(retry_delay=Duration(seconds=1))]
+
+
+class Overloaded(_Retriable):
+    code = code_pb2.RESOURCE_EXHAUSTED
+    reason = reasons.OVERLOADED
+
+    def __init__(self, calls: str, limit: int) -> None:
+        super().__init__(f"the server has {limit} {calls} already; try again in a moment")
+
+
+class DatabaseUnavailable(_Retriable):
+    code = code_pb2.UNAVAILABLE
+    reason = reasons.DATABASE_UNAVAILABLE
+
+    def __init__(self) -> None:
+        super().__init__("the database can't be reached; try again in a moment")
+
+
+class DeadlinePassed(KintsugiError):
+    code = code_pb2.DEADLINE_EXCEEDED
+    reason = reasons.DEADLINE_PASSED
+
+    def __init__(self) -> None:
+        super().__init__("the call's deadline passed before it was done; nothing was changed")
+
+
+class InternalError(KintsugiError):
+    code = code_pb2.INTERNAL
+    reason = reasons.INTERNAL_ERROR
+
+    def __init__(self, reference: str) -> None:
+        message = f"a fault of the server's; its log has the reference {reference}"
+        super().__init__(message, {"reference": reference})

@@ -1,0 +1,109 @@
+"""Resource names (AIP-122): a pattern, its ids, and back to text.
+
+What the names refer to, and whether it exists, is not known here.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from operator import attrgetter
+from typing import Any, ClassVar, Self
+
+from server.domain.errors import InvalidName
+
+ID = r"[A-Za-z0-9_][A-Za-z0-9_.~@+-]{0,127}"
+"""Never empty, `-`, `.` or `..`, and nothing in it that a URL would have to escape."""
+
+_VARIABLE = re.compile(r"\{(\w+)\}")
+
+
+@cache
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """`users/{user}` as a regular expression with a group for each id."""
+    return re.compile(_VARIABLE.sub(rf"(?P<\1>{ID})", pattern))
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceName:
+    """The name of one kind of resource; its fields are the ids of the pattern, in order."""
+
+    PATTERN: ClassVar[str]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`users/ada` as `UserName("ada")`. Raises InvalidName."""
+        match = compile_pattern(cls.PATTERN).fullmatch(text)
+        if match is None:
+            raise InvalidName(text, cls.PATTERN)
+        return cls(*match.groups())
+
+    def __str__(self) -> str:
+        template, ids = _writer(self.PATTERN)
+        text: str = template % ids(self)
+        return text
+
+
+@cache
+def _writer(pattern: str) -> tuple[str, Callable[[Any], Any]]:
+    return _VARIABLE.sub("%s", pattern), attrgetter(*_VARIABLE.findall(pattern))
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationName(ResourceName):
+    PATTERN = "organizations/{organization}"
+    organization: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceName(ResourceName):
+    PATTERN = "organizations/{organization}/workspaces/{workspace}"
+    organization: str
+    workspace: str
+
+    @property
+    def parent(self) -> OrganizationName:
+        return OrganizationName(self.organization)
+
+    @property
+    def id(self) -> str:
+        return self.workspace
+
+
+@dataclass(frozen=True, slots=True)
+class InWorkspace(ResourceName):
+    """The name of a resource that lives in a workspace."""
+
+    organization: str
+    workspace: str
+
+    @property
+    def parent(self) -> WorkspaceName:
+        return WorkspaceName(self.organization, self.workspace)
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionName(InWorkspace):
+    PATTERN = "organizations/{organization}/workspaces/{workspace}/exceptions/{exception}"
+    exception: str
+
+    @property
+    def id(self) -> str:
+        return self.exception
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionGroupName(InWorkspace):
+    PATTERN = (
+        "organizations/{organization}/workspaces/{workspace}/exceptionGroups/{exception_group}"
+    )
+    exception_group: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunName(InWorkspace):
+    PATTERN = (
+        "organizations/{organization}/workspaces/{workspace}/automations/{automation}/runs/{run}"
+    )
+    automation: str
+    run: str

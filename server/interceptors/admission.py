@@ -1,0 +1,43 @@
+"""How many calls a server holds at once: unary ones and streams, each in threads of their own.
+
+A count in the executor sees calls that wait for a thread; a check in the handler would not.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class CallPool(ThreadPoolExecutor):
+    """Threads for one kind of call, and how many such calls are there, waiting ones included."""
+
+    def __init__(self, calls: str, threads: int, limit: int) -> None:
+        super().__init__(max_workers=threads, thread_name_prefix=calls.replace(" ", "-"))
+        self.calls = calls
+        self.limit = limit
+        self.count = 0
+        self._lock = threading.Lock()
+
+    @property
+    def is_full(self) -> bool:
+        return self.count >= self.limit
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        with self._lock:
+            self.count += 1
+        try:
+            future = super().submit(fn, *args, **kwargs)
+        except BaseException:
+            self._leave(None)
+            raise
+        # Also called for a call that was cancelled before its turn and never reaches a handler.
+        future.add_done_callback(self._leave)
+        return future
+
+    def _leave(self, _: Future[Any] | None) -> None:
+        with self._lock:
+            self.count -= 1

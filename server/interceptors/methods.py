@@ -1,0 +1,51 @@
+"""What the descriptors declare about each method: its permission and what its request must be.
+
+Everything is read once, when a service is registered; a call only looks it up.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from google.api import annotations_pb2
+from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
+from kintsugi.v1 import options_pb2
+
+from server.interceptors.request_rules import RequestRules
+
+
+class UndeclaredPermission(Exception):
+    """A method without the option `(kintsugi.v1.permission)`: it can't be served."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"{method} declares no (kintsugi.v1.permission)")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One of our methods. `body` is the message that the JSON body of a REST call becomes."""
+
+    path: str
+    permission: str
+    rules: RequestRules
+    body: Descriptor | None
+
+
+def declared_methods(services: Iterable[ServiceDescriptor]) -> dict[str, Method]:
+    """All methods of the services by their paths. Raises UndeclaredPermission."""
+    found = [_declared(service, method) for service in services for method in service.methods]
+    return {method.path: method for method in found}
+
+
+def _declared(service: ServiceDescriptor, method: MethodDescriptor) -> Method:
+    path = f"/{service.full_name}/{method.name}"
+    permission = method.GetOptions().Extensions[options_pb2.permission]
+    if not permission:
+        raise UndeclaredPermission(path)
+    return Method(path, permission, RequestRules(method.input_type), _body(method))
+
+
+def _body(method: MethodDescriptor) -> Descriptor | None:
+    body = method.GetOptions().Extensions[annotations_pb2.http].body
+    if body in ("", "*"):
+        return method.input_type if body else None
+    return method.input_type.fields_by_name[body].message_type

@@ -1,0 +1,44 @@
+"""One log line and two metrics for every RPC.
+
+Where the metrics are read from is the supervisor's business.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from server.interceptors.rpc import Rpc
+
+_log = structlog.get_logger()
+
+_FINISHED = Counter("kintsugi_rpcs", "RPCs that have ended.", ["method", "code"])
+_SECONDS = Histogram(
+    "kintsugi_rpc_seconds",
+    "How long unary RPCs took, in seconds.",
+    ["method"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+
+
+@contextmanager
+def observation(rpc: Rpc) -> Iterator[None]:
+    """Outermost: it sees the status that the caller gets."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds = time.perf_counter() - started
+        code = _code(rpc)
+        _FINISHED.labels(rpc.path, code).inc()
+        if not rpc.is_stream:
+            _SECONDS.labels(rpc.path).observe(seconds)
+        _log.info("rpc", method=rpc.path, code=code, ms=round(seconds * 1000, 2))
+
+
+def _code(rpc: Rpc) -> str:
+    if rpc.code is not None:
+        return rpc.code.name
+    return "OK" if rpc.context.is_active() else "CANCELLED"

@@ -1,0 +1,34 @@
+"""One RPC on its way through the interceptors.
+
+Handlers see only the `Call`, by `domain.call.current_call`.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from server.interceptors.methods import Method
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """`request` is None where the client streams; `method` is None for health and reflection."""
+
+    path: str
+    method: Method | None
+    is_stream: bool
+    request: Any
+    context: grpc.ServicerContext
+
+    @property
+    def code(self) -> grpc.StatusCode | None:
+        """The status that the call was ended with so far; None is OK, or that nothing was said."""
+        code: grpc.StatusCode | None = self.context.code()  # type: ignore[attr-defined]
+        return code
+
+
+Layer = Callable[[Rpc], AbstractContextManager[None]]
+"""What one concern does around a handler, for all four kinds of RPC alike."""

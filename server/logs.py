@@ -1,0 +1,25 @@
+"""Logs: one JSON object a line, on standard error.
+
+What is logged is said where it happens; every call gets its line from the interceptors.
+"""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure(level: str) -> None:
+    """`level` is debug, info, warning or error."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)

@@ -1,0 +1,161 @@
+"""What can be done to exceptions: raise, resolve, archive, unarchive; each owns its transaction.
+
+Which transitions are legal is said in `domain/exception_state.py`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from kintsugi.v1 import exception_pb2 as pb
+from kintsugi.v1 import exception_service_pb2 as service
+
+from server.domain import exception_state
+from server.domain.call import current_call
+from server.domain.errors import AlreadyExists, InvalidFields, Violation
+from server.domain.exception_identity import identity
+from server.domain.exception_rules import violations
+from server.domain.ids import new_id
+from server.domain.names import ExceptionName, WorkspaceName
+from server.resources.collection import Collection
+from server.resources.exception import EXCEPTION
+from server.store.changes import Mutation, mutation
+from server.store.errors import Duplicate
+from server.store.exceptions import PENDING_INDEX, PENDING_TWIN, raise_statement
+
+Exceptions = Collection[pb.Exception, ExceptionName]
+
+_RAISED_COLUMNS = (
+    *("workspace", "id", "automation", "run", "start_byte", "end_byte", "message"),
+    *("execution_id", "stage", "identity", "state", "group", "assignee", "extra"),
+)
+_RAISE = raise_statement(_RAISED_COLUMNS, EXCEPTION.columns.values())
+
+
+def create(exceptions: Exceptions, request: service.CreateExceptionRequest) -> pb.Exception:
+    """Raises one exception, or counts one more occurrence of its pending twin."""
+    parent = WorkspaceName.parse(request.parent)
+    _check(parent, {"exception": request.exception})
+    workspace = exceptions.store.workspace_key(parent)
+    with mutation(exceptions.store.database, workspace, request) as work:
+        if work.earlier is not None:
+            return exceptions.load(work, ExceptionName.parse(work.earlier[0]))
+        return _raise_all(work, parent, [request.exception])[0]
+
+
+def batch_create(
+    exceptions: Exceptions, request: service.BatchCreateExceptionsRequest
+) -> list[pb.Exception]:
+    """Raises all of the exceptions or none, each as `create` would (AIP-233)."""
+    parent = WorkspaceName.parse(request.parent)
+    _check_children(request)
+    raised = [child.exception for child in request.requests]
+    _check(parent, {f"requests[{i}].exception": one for i, one in enumerate(raised)})
+    workspace = exceptions.store.workspace_key(parent)
+    with mutation(exceptions.store.database, workspace, request) as work:
+        if work.earlier is not None:
+            names = [ExceptionName.parse(name) for name in work.earlier]
+            return [exceptions.load(work, name) for name in names]
+        return _raise_all(work, parent, raised)
+
+
+def resolve(exceptions: Exceptions, request: service.ResolveExceptionRequest) -> pb.Exception:
+    """PENDING → RESOLVED; the caller becomes the resolver."""
+
+    def apply(exception: pb.Exception) -> None:
+        exception.state = exception_state.resolve(exception.state)
+        exception.resolver = current_call().principal
+        exception.resolution_note = request.resolution_note
+
+    return exceptions.change(ExceptionName.parse(request.name), request, request.etag, apply)
+
+
+def archive(exceptions: Exceptions, request: service.ArchiveExceptionRequest) -> pb.Exception:
+    """PENDING → ARCHIVED."""
+
+    def apply(exception: pb.Exception) -> None:
+        exception.state = exception_state.archive(exception.state)
+
+    return exceptions.change(ExceptionName.parse(request.name), request, request.etag, apply)
+
+
+def unarchive(exceptions: Exceptions, request: service.UnarchiveExceptionRequest) -> pb.Exception:
+    """ARCHIVED → PENDING, unless the same exception was raised again and is pending."""
+    name = ExceptionName.parse(request.name)
+
+    def apply(exception: pb.Exception) -> None:
+        exception.state = exception_state.unarchive(exception.state)
+
+    try:
+        return exceptions.change(name, request, request.etag, apply)
+    except Duplicate as error:
+        if error.index != PENDING_INDEX:
+            raise
+        twin = _pending_twin(exceptions, name)
+        message = f"the same exception was raised again and is pending: {twin}"
+        raise AlreadyExists(twin, message) from error
+
+
+def _raise_all(
+    work: Mutation, parent: WorkspaceName, raised: Sequence[pb.Exception]
+) -> list[pb.Exception]:
+    rows = [_row(work.workspace, exception) for exception in raised]
+    # In the order of their identities, so that two batches never wait for each other.
+    order = sorted(range(len(rows)), key=lambda i: rows[i]["identity"])
+    answers = work.transaction.each(_RAISE, [rows[i] for i in order])
+    stored = {i: EXCEPTION.read(str(parent), row) for i, row in zip(order, answers, strict=True)}
+    exceptions = [stored[i] for i in range(len(rows))]
+    work.record(*((one.name, _before_occurrence(one), one) for one in exceptions))
+    return exceptions
+
+
+def _row(workspace: str, exception: pb.Exception) -> dict[str, Any]:
+    pending = pb.Exception()
+    pending.CopyFrom(exception)
+    pending.state = pb.EXCEPTION_STATE_PENDING
+    written = EXCEPTION.write(pending) | {
+        "workspace": workspace,
+        "id": new_id(),
+        "identity": identity(exception),
+    }
+    return {column: written[column] for column in _RAISED_COLUMNS}
+
+
+def _before_occurrence(exception: pb.Exception) -> pb.Exception | None:
+    """What stood there before it was raised once more; the times of then aren't known."""
+    if exception.occurrence_count == 1:
+        return None
+    before = pb.Exception()
+    before.CopyFrom(exception)
+    before.occurrence_count -= 1
+    return before
+
+
+def _pending_twin(exceptions: Exceptions, name: ExceptionName) -> ExceptionName:
+    store = exceptions.store
+    key = {
+        "workspace": store.workspace_key(name.parent),
+        "identity": identity(exceptions.get(name)),
+    }
+    row = store.database.one(PENDING_TWIN, key)
+    return name if row is None else ExceptionName(name.organization, name.workspace, row[0])
+
+
+def _check(parent: WorkspaceName, exceptions: dict[str, pb.Exception]) -> None:
+    found: list[Violation] = [
+        (f"{path}.{field}", what)
+        for path, exception in exceptions.items()
+        for field, what in violations(parent, exception)
+    ]
+    if found:
+        raise InvalidFields(found)
+
+
+def _check_children(request: service.BatchCreateExceptionsRequest) -> None:
+    found: list[Violation] = []
+    for index, child in enumerate(request.requests):
+        if child.parent not in ("", request.parent):
+            found.append((f"requests[{index}].parent", "must be empty or the parent of the batch"))
+        if child.request_id:
+            found.append((f"requests[{index}].request_id", "must be empty; the batch has its own"))
+    if found:
+        raise InvalidFields(found)

@@ -1,0 +1,146 @@
+"""The engine: get, list and update of any resource, from its declaration.
+
+Creating, and every transition, are operations of their own; they use `load` and `change`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, Protocol
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+from server.domain.errors import EtagMismatch, IllegalTransition, InvalidFields, NotFound
+from server.domain.names import ResourceName
+from server.resources.field_mask import fields_to_change
+from server.resources.page import ListRequest, Page, PageRequest, count_fitting
+from server.resources.page_token import PageToken
+from server.resources.resource import M, N, Resource
+from server.resources.timestamps import to_datetime
+from server.store.changes import Mutation, MutationRequest, mutation
+from server.store.connection import Row
+from server.store.statements import COUNT_LIMIT, Statements
+from server.store.store import Store
+
+
+class UpdateRequest(MutationRequest, Protocol):
+    """A request message of an Update method, but for the resource, which each calls otherwise."""
+
+    @property
+    def update_mask(self) -> FieldMask: ...
+
+
+class Collection(Generic[M, N]):
+    """All resources of one kind in one store."""
+
+    def __init__(self, store: Store, resource: Resource[M, N]) -> None:
+        self.store = store
+        self.resource = resource
+        self._statements = Statements(
+            resource.table, resource.columns, resource.scope, resource.order
+        )
+        self._order_indexes = [list(resource.columns).index(name) for name in resource.order]
+
+    def get(self, name: N) -> M:
+        """One resource (AIP-131). Raises NotFound."""
+        row = self.store.database.one(self._statements.one, self._key(name))
+        return self._read_found(name, row)
+
+    def list(self, parent: ResourceName, request: ListRequest) -> Page[M]:
+        """A page of a parent's resources (AIP-132). Raises InvalidFields, PageTokenInvalid."""
+        wanted = PageRequest.of(request)
+        scope = self.resource.scope_key(self.store, parent)
+        total = wanted.token or self._count(scope)
+        rows = self._rows(scope, wanted)
+        items = [self.resource.read(str(parent), row) for row in rows[: wanted.size]]
+        fitting = count_fitting(items)
+        page = Page(items[:fitting], total.total_size, total.is_lower_bound)
+        if fitting < len(rows):
+            last = rows[fitting - 1]
+            page.next_page_token = wanted.token_after(
+                [last[index] for index in self._order_indexes], total
+            )
+        return page
+
+    def update(self, name: N, message: M, request: UpdateRequest) -> M:
+        """Changes fields (AIP-134). Raises NotFound, EtagMismatch, InvalidFields."""
+        fields = fields_to_change(message, request.update_mask.paths, self.resource.mutable)
+
+        def take_over(stored: M) -> None:
+            for field in fields:
+                stored.ClearField(field)
+            FieldMask(paths=fields).MergeMessage(message, stored)
+            self._check(name, stored)
+
+        return self.change(name, request, _etag(message), take_over)
+
+    def change(self, name: N, request: MutationRequest, etag: str, apply: Callable[[M], None]) -> M:
+        """Loads one resource, lets `apply` change the message, and stores what differs.
+
+        The way of every mutation of one existing resource: the request id is looked at first,
+        then the etag, then the rules in `apply`, in one transaction that ends with its change.
+        """
+        workspace = self.store.workspace_key(self.resource.workspace(name))
+        with mutation(self.store.database, workspace, request) as work:
+            before = self.load(work, name)
+            if work.earlier is not None:
+                return before
+            if etag and etag != _etag(before):
+                raise EtagMismatch(name, _etag(before))
+            after = type(before)()
+            after.CopyFrom(before)
+            try:
+                apply(after)
+            except IllegalTransition as error:
+                raise error.about(name) from None
+            return self._save(work, name, before, after)
+
+    def load(self, work: Mutation, name: N) -> M:
+        """One resource, which nobody else changes until this transaction ends."""
+        row = work.transaction.one(self._statements.one_locked, self._key(name))
+        return self._read_found(name, row)
+
+    def _check(self, name: N, message: M) -> None:
+        found = self.resource.violations(name, message)
+        if found:
+            singular = self.resource.singular
+            raise InvalidFields([(f"{singular}.{field}", what) for field, what in found])
+
+    def _save(self, work: Mutation, name: N, before: M, after: M) -> M:
+        old, new = self.resource.write(before), self.resource.write(after)
+        changed = [column for column in new if new[column] != old[column]]
+        if not changed:
+            work.record_request(name, before)
+            return before
+        values = {f"new_{column}": new[column] for column in changed}
+        query = self._statements.update(changed)
+        row = work.transaction.one(query, {**self._key(name), **values})
+        stored = self._read_found(name, row)
+        work.record((name, before, stored))
+        return stored
+
+    def _rows(self, scope: str, wanted: PageRequest) -> Sequence[Row]:
+        bounds: dict[str, Any] = {"scope": scope, "limit": wanted.size + 1, "skip": wanted.skip}
+        if wanted.token is None:
+            return self.store.database.all(self._statements.first_page, bounds)
+        for name, value in zip(self.resource.order, wanted.token.after, strict=True):
+            is_time = isinstance(self.resource.table.c[name].type, TIMESTAMP)
+            bounds[f"after_{name}"] = to_datetime(value) if is_time else value
+        return self.store.database.all(self._statements.next_page, bounds)
+
+    def _count(self, scope: str) -> PageToken:
+        row = self.store.database.one(self._statements.count, {"scope": scope})
+        count = row[0] if row else 0
+        return PageToken((), min(count, COUNT_LIMIT), is_lower_bound=count > COUNT_LIMIT)
+
+    def _key(self, name: N) -> dict[str, Any]:
+        return {"scope": self.resource.scope_key(self.store, name.parent), "id": name.id}
+
+    def _read_found(self, name: N, row: Row | None) -> M:
+        if row is None:
+            raise NotFound(name)
+        return self.resource.read(str(name.parent), row)
+
+
+def _etag(message: Any) -> str:
+    etag: str = message.etag
+    return etag

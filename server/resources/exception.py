@@ -1,0 +1,104 @@
+"""The declaration of Exception: its columns, and how a row becomes a message and back.
+
+What may be done to one is in `operations/exceptions.py`.
+"""
+
+from typing import Any
+
+from kintsugi.v1 import exception_pb2 as pb
+from sqlalchemy import ColumnElement
+
+from server.domain.errors import Violation
+from server.domain.exception_rules import violations
+from server.domain.names import ExceptionName, RunName, WorkspaceName
+from server.resources.resource import Resource
+from server.resources.timestamps import microseconds, set_timestamp
+from server.store.connection import Row
+from server.store.store import Store
+from server.store.tables import exceptions
+
+_TIMES = ("create_time", "update_time", "last_occurrence_time")
+_PLAIN = (
+    *("id", "automation", "run", "start_byte", "end_byte", "group"),
+    *("number", "message", "execution_id", "stage", "state", "description", "assignee"),
+    *("resolver", "resolution_guide_entry", "resolution_note", "extra", "occurrence_count"),
+    "version",
+)
+_COLUMNS: dict[str, ColumnElement[Any]] = {
+    **{name: microseconds(exceptions.c[name]) for name in _TIMES},
+    **{name: exceptions.c[name] for name in _PLAIN},
+}
+
+
+def _read(parent: str, row: Row) -> pb.Exception:
+    times, (id, automation, run, start, end, group), plain = row[:3], row[3:9], row[9:]
+    number, message, execution_id, stage, state, description, assignee, *rest = plain
+    resolver, guide_entry, note, extra, occurrence_count, version = rest
+    exception = pb.Exception(
+        name=f"{parent}/exceptions/{id}",
+        run=f"{parent}/automations/{automation}/runs/{run}",
+        message=message,
+        state=state,
+        automation=f"{parent}/automations/{automation}",
+        description=description,
+        group=f"{parent}/exceptionGroups/{group}" if group else "",
+        resolution_guide_entry=guide_entry,
+        stage=stage,
+        execution_id=execution_id,
+        extra=extra,
+        assignee=assignee,
+        resolver=resolver,
+        number=number,
+        occurrence_count=occurrence_count,
+        resolution_note=note,
+        etag=str(version),
+    )
+    exception.location.start_byte = start
+    exception.location.end_byte = end
+    set_timestamp(exception.create_time, times[0])
+    set_timestamp(exception.update_time, times[1])
+    set_timestamp(exception.last_occurrence_time, times[2])
+    return exception
+
+
+def _write(exception: pb.Exception) -> dict[str, Any]:
+    run = RunName.parse(exception.run)
+    return {
+        "automation": run.automation,
+        "run": run.run,
+        "start_byte": exception.location.start_byte,
+        "end_byte": exception.location.end_byte,
+        "message": exception.message,
+        "execution_id": exception.execution_id,
+        "stage": exception.stage,
+        "state": exception.state,
+        "group": exception.group.rpartition("/")[2],
+        "assignee": exception.assignee,
+        "resolver": exception.resolver,
+        "resolution_note": exception.resolution_note,
+        "extra": dict(exception.extra),
+    }
+
+
+def _violations(name: ExceptionName, exception: pb.Exception) -> list[Violation]:
+    return violations(name.parent, exception)
+
+
+def _workspace(name: ExceptionName) -> WorkspaceName:
+    return name.parent
+
+
+EXCEPTION: Resource[pb.Exception, ExceptionName] = Resource(
+    singular="exception",
+    message=pb.Exception,
+    name=ExceptionName,
+    table=exceptions,
+    columns=_COLUMNS,
+    read=_read,
+    write=_write,
+    scope="workspace",
+    scope_key=Store.workspace_key,
+    workspace=_workspace,
+    violations=_violations,
+    mutable=("assignee", "group", "extra"),
+)

@@ -1,0 +1,59 @@
+"""What a resource is: one declaration that the engine serves the standard methods from.
+
+The declarations themselves are in modules of their own, one each.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from google.protobuf.message import Message
+from sqlalchemy import ColumnElement, Table
+
+from server.domain.errors import Violation
+from server.domain.names import ResourceName, WorkspaceName
+from server.store.connection import Row
+from server.store.store import Store
+
+
+class ChildName(Protocol):
+    """The name of something that has a parent."""
+
+    @property
+    def parent(self) -> ResourceName: ...
+
+    @property
+    def id(self) -> str: ...
+
+
+M = TypeVar("M", bound=Message)
+N = TypeVar("N", bound=ChildName)
+
+
+@dataclass(frozen=True)
+class Resource(Generic[M, N]):
+    """One kind of resource.
+
+    - `singular`: what a request calls it.
+    - `columns`: what a row has, in order; `order` must be among them.
+    - `read`: the message of a row, given the parent's name. `write`: the columns of a message.
+    - `scope`: the column that holds the parent; `scope_key` finds its value or raises NotFound.
+    - `workspace`: the workspace whose change record a mutation is written to.
+    - `violations`: what is wrong with a message that a caller changed, by its fields.
+    - `mutable`: the fields that an update may change.
+    - `order`: the columns that a list is ordered by, all descending; together unique in a parent.
+    """
+
+    singular: str
+    message: type[M]
+    name: type[N]
+    table: Table
+    columns: Mapping[str, ColumnElement[Any]]
+    read: Callable[[str, Row], M]
+    write: Callable[[M], dict[str, Any]]
+    scope: str
+    scope_key: Callable[[Store, Any], str]
+    workspace: Callable[[N], WorkspaceName]
+    violations: Callable[[N, M], list[Violation]]
+    mutable: tuple[str, ...]
+    order: tuple[str, ...] = ("create_time", "id")

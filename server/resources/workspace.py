@@ -1,0 +1,71 @@
+"""The declaration of Workspace: its columns, and how a row becomes a message and back.
+
+How one is created is in `operations/workspaces.py`.
+"""
+
+from typing import Any
+
+from kintsugi.v1 import workspace_pb2 as pb
+from sqlalchemy import ColumnElement
+
+from server.domain.errors import Violation
+from server.domain.names import OrganizationName, WorkspaceName
+from server.domain.workspace_rules import violations
+from server.resources.resource import Resource
+from server.resources.timestamps import microseconds, set_timestamp
+from server.store.connection import Row
+from server.store.store import Store
+from server.store.tables import workspaces
+
+_TIMES = ("create_time", "update_time")
+_PLAIN = ("id", "uid", "title", "features", "version")
+_COLUMNS: dict[str, ColumnElement[Any]] = {
+    **{name: microseconds(workspaces.c[name]) for name in _TIMES},
+    **{name: workspaces.c[name] for name in _PLAIN},
+}
+
+
+def _read(parent: str, row: Row) -> pb.Workspace:
+    create_time, update_time, id, uid, title, features, version = row
+    workspace = pb.Workspace(
+        name=f"{parent}/workspaces/{id}",
+        uid=str(uid),
+        title=title,
+        features=features,
+        etag=str(version),
+    )
+    set_timestamp(workspace.create_time, create_time)
+    set_timestamp(workspace.update_time, update_time)
+    return workspace
+
+
+def _write(workspace: pb.Workspace) -> dict[str, Any]:
+    return {"title": workspace.title, "features": list(workspace.features)}
+
+
+def _violations(_: WorkspaceName, workspace: pb.Workspace) -> list[Violation]:
+    return violations(workspace)
+
+
+def _scope_key(_: Store, organization: OrganizationName) -> str:
+    return organization.organization
+
+
+def _workspace(name: WorkspaceName) -> WorkspaceName:
+    return name
+
+
+WORKSPACE: Resource[pb.Workspace, WorkspaceName] = Resource(
+    singular="workspace",
+    message=pb.Workspace,
+    name=WorkspaceName,
+    table=workspaces,
+    columns=_COLUMNS,
+    read=_read,
+    write=_write,
+    scope="organization",
+    scope_key=_scope_key,
+    workspace=_workspace,
+    violations=_violations,
+    mutable=("title", "features"),
+)

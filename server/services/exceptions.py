@@ -1,0 +1,68 @@
+"""ExceptionService: each method converts, calls one operation, converts.
+
+Identity, permission, deadlines, errors, logging and metrics are the interceptors'.
+"""
+
+import grpc
+from kintsugi.v1 import exception_pb2 as pb
+from kintsugi.v1 import exception_service_pb2 as service
+from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceServicer
+
+from server.domain.names import ExceptionName, WorkspaceName
+from server.operations import exceptions as operations
+from server.resources.collection import Collection
+from server.resources.exception import EXCEPTION
+from server.store.store import Store
+
+
+class ExceptionService(ExceptionServiceServicer):
+    def __init__(self, store: Store) -> None:
+        self._exceptions = Collection(store, EXCEPTION)
+
+    def CreateException(
+        self, request: service.CreateExceptionRequest, context: grpc.ServicerContext
+    ) -> pb.Exception:
+        return operations.create(self._exceptions, request)
+
+    def BatchCreateExceptions(
+        self, request: service.BatchCreateExceptionsRequest, context: grpc.ServicerContext
+    ) -> service.BatchCreateExceptionsResponse:
+        raised = operations.batch_create(self._exceptions, request)
+        return service.BatchCreateExceptionsResponse(exceptions=raised)
+
+    def GetException(
+        self, request: service.GetExceptionRequest, context: grpc.ServicerContext
+    ) -> pb.Exception:
+        return self._exceptions.get(ExceptionName.parse(request.name))
+
+    def ListExceptions(
+        self, request: service.ListExceptionsRequest, context: grpc.ServicerContext
+    ) -> service.ListExceptionsResponse:
+        page = self._exceptions.list(WorkspaceName.parse(request.parent), request)
+        return service.ListExceptionsResponse(
+            exceptions=page.items,
+            next_page_token=page.next_page_token,
+            total_size=page.total_size,
+            total_size_is_lower_bound=page.is_lower_bound,
+        )
+
+    def UpdateException(
+        self, request: service.UpdateExceptionRequest, context: grpc.ServicerContext
+    ) -> pb.Exception:
+        name = ExceptionName.parse(request.exception.name)
+        return self._exceptions.update(name, request.exception, request)
+
+    def ResolveException(
+        self, request: service.ResolveExceptionRequest, context: grpc.ServicerContext
+    ) -> pb.Exception:
+        return operations.resolve(self._exceptions, request)
+
+    def ArchiveException(
+        self, request: service.ArchiveExceptionRequest, context: grpc.ServicerContext
+    ) -> pb.Exception:
+        return operations.archive(self._exceptions, request)
+
+    def UnarchiveException(
+        self, request: service.UnarchiveExceptionRequest, context: grpc.ServicerContext
+    ) -> pb.Exception:
+        return operations.unarchive(self._exceptions, request)

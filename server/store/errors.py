@@ -1,0 +1,32 @@
+"""What the database's errors mean to a caller, in one place.
+
+Everything that isn't named here is a fault of ours and stays what it is.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg import OperationalError, errors
+
+from server.domain.errors import DatabaseUnavailable, DeadlinePassed
+
+
+class Duplicate(Exception):
+    """A row that a unique index refuses; whoever wrote it says what that means to the caller."""
+
+    def __init__(self, index: str) -> None:
+        super().__init__(index)
+        self.index = index
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raises DeadlinePassed, DatabaseUnavailable or Duplicate in place of the driver's errors."""
+    try:
+        yield
+    except (errors.QueryCanceled, errors.TransactionTimeout) as error:
+        raise DeadlinePassed from error
+    except (OperationalError, errors.ReadOnlySqlTransaction) as error:
+        raise DatabaseUnavailable from error
+    except errors.UniqueViolation as error:
+        raise Duplicate(error.diag.constraint_name or "") from error

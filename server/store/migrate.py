@@ -1,0 +1,55 @@
+"""Brings a database's schema to the newest version, and notices a restored database.
+
+The steps are in `migrations/versions/`; each is written for one database alone in the world.
+"""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, text
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+_LOCK = 0x6B696E7473756769  # "kintsugi": one process migrates, the others wait
+_DEFAULT_WORKSPACE = text(
+    """
+    INSERT INTO workspaces (uid, organization, id, title, features)
+    VALUES (gen_random_uuid(), 'local', 'default', 'Default', '{agent_ai}')
+    ON CONFLICT (organization, id) DO NOTHING
+    """
+)
+
+
+def migrate(url: str) -> None:
+    """Creates or upgrades the schema and the default workspace; does nothing where both are there.
+
+    Raises sqlalchemy.exc.OperationalError where the database can't be reached.
+    """
+    engine = create_engine(url.replace("postgres://", "postgresql://", 1))
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            _begin_epoch_if_restored(connection)
+            connection.execute(_DEFAULT_WORKSPACE)
+    finally:
+        engine.dispose()
+
+
+def _begin_epoch_if_restored(connection: Connection) -> None:
+    """Transaction numbers start again in another cluster: there, a new epoch goes before them."""
+    system = connection.scalar(text("SELECT system_identifier FROM pg_control_system()"))
+    newest = connection.execute(
+        text("SELECT epoch, system_identifier FROM clusters ORDER BY epoch DESC LIMIT 1")
+    ).one_or_none()
+    if newest is not None and newest.system_identifier == system:
+        return
+    epoch = 1 if newest is None else newest.epoch + 1
+    connection.execute(
+        text("INSERT INTO clusters VALUES (:epoch, :system, now())"),
+        {"epoch": epoch, "system": system},
+    )
+    connection.execute(text(f"ALTER TABLE changes ALTER COLUMN epoch SET DEFAULT {int(epoch)}"))

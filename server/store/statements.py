@@ -1,0 +1,83 @@
+"""The SQL of the standard methods, made of a table and the columns to read.
+
+One resource's own statements stand beside the operation that needs them.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, bindparam, func, select, text, tuple_, update
+
+from server.store.query import Query
+
+COUNT_LIMIT = 1_000_000
+"""Counting stops here; beyond it a total is only a lower bound."""
+
+
+class Statements:
+    """One table's statements, each made once. `scope` is the column that holds the parent."""
+
+    def __init__(
+        self,
+        table: Table,
+        columns: Mapping[str, ColumnElement[Any]],
+        scope: str,
+        order: Sequence[str],
+    ) -> None:
+        self._table = table
+        self._columns = columns.values()
+        self._scope = table.c[scope] == bindparam("scope")
+        self._order = [table.c[name] for name in order]
+        self._updates: dict[frozenset[str], Query] = {}
+
+    @cached_property
+    def one(self) -> Query:
+        """One row by `scope` and `id`."""
+        return Query(select(*self._columns).where(*self._key()))
+
+    @cached_property
+    def one_locked(self) -> Query:
+        """The same, and nobody else changes it before the transaction ends."""
+        return Query(select(*self._columns).where(*self._key()).with_for_update())
+
+    @cached_property
+    def first_page(self) -> Query:
+        """`limit` rows, the newest ones but `skip`."""
+        return self._page(self._scope)
+
+    @cached_property
+    def next_page(self) -> Query:
+        """`limit` rows, the newest ones behind `after_…`, which names a row's order columns."""
+        bound = [bindparam(f"after_{key.name}", type_=key.type) for key in self._order]
+        return self._page(self._scope, tuple_(*self._order) < tuple_(*bound))
+
+    @cached_property
+    def count(self) -> Query:
+        """How many rows the scope has, or one more than COUNT_LIMIT."""
+        rows = select(text("1")).select_from(self._table).where(self._scope)
+        return Query(select(func.count()).select_from(rows.limit(COUNT_LIMIT + 1).subquery()))
+
+    def update(self, changed: Collection[str]) -> Query:
+        """Sets the `changed` columns of one row to `new_…`, raises its version, answers it."""
+        key = frozenset(changed)
+        if key not in self._updates:
+            self._updates[key] = self._make_update(key)
+        return self._updates[key]
+
+    def _make_update(self, changed: Iterable[str]) -> Query:
+        values = {
+            **{name: bindparam(f"new_{name}") for name in changed},
+            "version": self._table.c.version + 1,
+            "update_time": func.clock_timestamp(),
+        }
+        statement = update(self._table).where(*self._key()).values(values)
+        return Query(statement.returning(*self._columns))
+
+    def _page(self, *conditions: ColumnElement[bool]) -> Query:
+        statement = select(*self._columns).where(*conditions)
+        statement = statement.order_by(*(key.desc() for key in self._order))
+        return Query(statement.limit(bindparam("limit")).offset(bindparam("skip")))
+
+    def _key(self) -> tuple[ColumnElement[bool], ...]:
+        return (self._scope, self._table.c.id == bindparam("id"))

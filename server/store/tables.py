@@ -1,0 +1,136 @@
+"""The tables as SQLAlchemy sees them; the migrations make them and a test holds the two together.
+
+Every key starts with the workspace, so that the tables can be spread by it.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Sequence,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP, UUID
+from sqlalchemy.types import UserDefinedType
+
+PENDING = text("state = 1")
+"""The exceptions of which there is only one for each identity; 1 is EXCEPTION_STATE_PENDING."""
+
+exception_numbers = Sequence("exception_numbers", data_type=Integer)
+
+
+class TransactionId(UserDefinedType[str]):
+    """PostgreSQL's xid8: 64 bits, never reused within a cluster."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "XID8"
+
+
+def _column(name: str, kind: Any, *, nullable: bool = False, **options: Any) -> Column[Any]:
+    return Column(name, kind, nullable=nullable, **options)
+
+
+def _uuid(name: str) -> Column[Any]:
+    return _column(name, UUID(as_uuid=False))
+
+
+def _time(name: str) -> Column[Any]:
+    return _column(name, TIMESTAMP(timezone=True))
+
+
+metadata = MetaData()
+
+clusters = Table(
+    "clusters",
+    metadata,
+    _column("epoch", Integer),
+    _column("system_identifier", BigInteger),
+    _time("begin_time"),
+    PrimaryKeyConstraint("epoch"),
+)
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    _uuid("uid"),
+    _column("organization", Text),
+    _column("id", Text),
+    _column("title", Text),
+    _column("features", ARRAY(Text)),
+    _column("version", Integer),
+    _time("create_time"),
+    _time("update_time"),
+    PrimaryKeyConstraint("uid"),
+    Index("workspaces_name", "organization", "id", unique=True),
+    Index("workspaces_newest", "organization", "create_time", "id"),
+)
+
+exceptions = Table(
+    "exceptions",
+    metadata,
+    _uuid("workspace"),
+    _column("id", Text),
+    _column("number", Integer),
+    _column("automation", Text),
+    _column("run", Text),
+    _column("start_byte", BigInteger),
+    _column("end_byte", BigInteger),
+    _column("message", Text),
+    _column("execution_id", Text),
+    _column("stage", SmallInteger),
+    _column("identity", LargeBinary),
+    _column("state", SmallInteger),
+    _column("description", Text),
+    _column("group", Text),
+    _column("assignee", Text),
+    _column("resolver", Text),
+    _column("resolution_guide_entry", Text),
+    _column("resolution_note", Text),
+    _column("extra", JSONB),
+    _column("occurrence_count", Integer),
+    _time("last_occurrence_time"),
+    _column("version", Integer),
+    _time("create_time"),
+    _time("update_time"),
+    PrimaryKeyConstraint("workspace", "id"),
+    Index("exceptions_newest", "workspace", "create_time", "id"),
+    Index("exceptions_pending", "workspace", "identity", unique=True, postgresql_where=PENDING),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    _uuid("workspace"),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    _column("epoch", Integer),
+    _column("xid", TransactionId()),
+    _column("principal", Text),
+    _column("method", Text),
+    _column("request_id", Text, nullable=True),
+    _column("body_digest", LargeBinary, nullable=True),
+    _column("resource", Text),
+    _column("before", LargeBinary),
+    _column("after", LargeBinary),
+    _column("changed", ARRAY(Text)),
+    _time("create_time"),
+    PrimaryKeyConstraint("workspace", "id"),
+    Index("changes_committed", "epoch", "xid", "id"),
+    Index(
+        "changes_request",
+        *("workspace", "principal", "method", "request_id"),
+        unique=True,
+        postgresql_where=text("request_id IS NOT NULL"),
+    ),
+)
