@@ -3,6 +3,7 @@
 `kintsugi up` starts several of them, with all that they need.
 """
 
+import os
 from pathlib import Path
 
 import click
@@ -17,6 +18,8 @@ import click
 )
 def serve(**flags: object) -> None:
     """Run one gRPC server process until SIGTERM or Ctrl-C."""
+    # gRPC's own lines on standard error repeat what is said here.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from server import app
     from server.config import Settings
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX = "KINTSUGI_"
-_CLIENT_VARIABLES = {"KINTSUGI_SERVER", "KINTSUGI_TOKEN", "KINTSUGI_WORKSPACE"}
+_OTHER_VARIABLES = {"KINTSUGI_SERVER", "KINTSUGI_TOKEN", "KINTSUGI_WORKSPACE", "KINTSUGI_SOAK"}
 
 
 class Settings(BaseSettings):
@@ -33,5 +33,5 @@ class Settings(BaseSettings):
 
 def unknown_variables() -> list[str]:
     """The `KINTSUGI_*` variables that mean nothing, best told to whoever mistyped one."""
-    known = {_PREFIX + name.upper() for name in Settings.model_fields} | _CLIENT_VARIABLES
+    known = {_PREFIX + name.upper() for name in Settings.model_fields} | _OTHER_VARIABLES
     return sorted(name for name in os.environ if name.startswith(_PREFIX) and name not in known)

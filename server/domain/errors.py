@@ -11,6 +11,9 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2
 from kintsugi.v1 import error_reason_pb2 as reasons
 
+_MAX_TEXT = 300
+_MAX_BYTES = 2_000
+
 Violation = tuple[str, str]
 """A field's path in the request, and what is wrong with it: `("exception.run", "is required")`."""
 
@@ -40,8 +43,10 @@ class InvalidFields(KintsugiError):
     def __init__(
         self, violations: Sequence[Violation], metadata: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__("; ".join(f"{field}: {what}" for field, what in violations), metadata)
-        self.violations = violations
+        self.violations = _fitting(violations)
+        message = "; ".join(f"{field}: {what}" for field, what in self.violations[:3])
+        more = len(violations) - len(self.violations[:3])
+        super().__init__(f"{message}; and {more} more" if more else message, metadata)
 
     def details(self) -> Sequence[Message]:
         return [
@@ -52,6 +57,16 @@ class InvalidFields(KintsugiError):
                 ]
             )
         ]
+
+
+def _fitting(violations: Sequence[Violation]) -> list[Violation]:
+    """As many as can be sent: errors travel in HTTP headers, which are small."""
+    kept: list[Violation] = []
+    for field, what in violations:
+        kept.append((field[:_MAX_TEXT], what[:_MAX_TEXT]))
+        if sum(len(text.encode()) for pair in kept for text in pair) > _MAX_BYTES:
+            break
+    return kept
 
 
 class InvalidName(InvalidFields):

@@ -17,7 +17,7 @@ from server.interceptors.identity import identity
 from server.interceptors.methods import Method
 from server.interceptors.observation import observation
 from server.interceptors.rpc import Layer, Rpc
-from server.interceptors.validation import lenient, validation
+from server.interceptors.validation import checked, lenient, validation
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
@@ -73,12 +73,12 @@ class Chain(grpc.ServerInterceptor):
         """The handler with all layers around it, and requests that can't be read let through."""
 
         def behave(behavior: Any, request: Any, context: grpc.ServicerContext) -> Any:
-            with self._inside(self._rpc(path, handler, request, context)):
-                return behavior(request, context)
+            with self._inside(self._rpc(path, handler, request, context)) as given:
+                return behavior(given, context)
 
         def behave_streaming(behavior: Any, request: Any, context: grpc.ServicerContext) -> Any:
-            with self._inside(self._rpc(path, handler, request, context)):
-                yield from behavior(request, context)
+            with self._inside(self._rpc(path, handler, request, context)) as given:
+                yield from behavior(given, context)
 
         return _rebuilt(handler, behave_streaming if handler.response_streaming else behave)
 
@@ -97,16 +97,20 @@ class Chain(grpc.ServerInterceptor):
         return path in self._methods or path.startswith(_OPEN_SERVICES)
 
     def _rpc(self, path: str, handler: Handler, request: Any, context: grpc.ServicerContext) -> Rpc:
-        is_stream = bool(handler.request_streaming or handler.response_streaming)
-        one = None if handler.request_streaming else request
-        return Rpc(path, self._methods.get(path), is_stream, one, context)
+        one, many = (None, request) if handler.request_streaming else (request, None)
+        is_stream = handler.request_streaming or handler.response_streaming
+        return Rpc(path, self._methods.get(path), bool(is_stream), one, many, context)
 
     @contextmanager
-    def _inside(self, rpc: Rpc) -> Iterator[None]:
+    def _inside(self, rpc: Rpc) -> Iterator[Any]:
+        """Gives what the handler gets: the request, or the client's stream of them."""
         with ExitStack() as stack:
             for layer in self._layers:
                 stack.enter_context(layer(rpc))
-            yield
+            if rpc.requests is None:
+                yield rpc.request
+            else:
+                yield (checked(rpc.method, request) for request in rpc.requests)
 
 
 def _refusing(handler: Handler, pool: CallPool) -> Handler:

@@ -41,7 +41,9 @@ def errors(rpc: Rpc) -> Iterator[None]:
 
 def abort(context: grpc.ServicerContext, error: KintsugiError) -> NoReturn:
     """Ends the call with the error's status."""
-    context.abort_with_status(rpc_status.to_status(status_of(error)))
+    status = rpc_status.to_status(status_of(error))
+    context.set_trailing_metadata(status.trailing_metadata)
+    context.abort(status.code, status.details)
 
 
 def status_of(error: KintsugiError) -> Status:

@@ -3,7 +3,7 @@
 Handlers see only the `Call`, by `domain.call.current_call`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +15,16 @@ from server.interceptors.methods import Method
 
 @dataclass(frozen=True, slots=True)
 class Rpc:
-    """`request` is None where the client streams; `method` is None for health and reflection."""
+    """Either `request` is given or, where the client streams, `requests`.
+
+    `method` is None for health and reflection, which declare nothing.
+    """
 
     path: str
     method: Method | None
     is_stream: bool
     request: Any
+    requests: Iterator[Any] | None
     context: grpc.ServicerContext
 
     @property

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from server.domain.errors import InvalidFields
 from server.interceptors.json_keys import check_json_keys
+from server.interceptors.methods import Method
 from server.interceptors.rpc import Rpc
 
 
@@ -23,15 +24,22 @@ class Malformed:
 @contextmanager
 def validation(rpc: Rpc) -> Iterator[None]:
     """Raises InvalidFields or UnknownField before the handler is reached."""
-    if isinstance(rpc.request, Malformed):
-        what = "isn't a message of this method; in names, too, text must be valid UTF-8"
-        raise InvalidFields([("request", what)])
     if rpc.method is not None:
         check_json_keys(rpc.method, rpc.context.invocation_metadata())
-        violations = rpc.method.rules.violations(rpc.request)
-        if violations:
-            raise InvalidFields(violations)
+    if rpc.request is not None:
+        checked(rpc.method, rpc.request)
     yield
+
+
+def checked(method: Method | None, request: Any) -> Any:
+    """The request, if it is as declared. A client's stream is checked message by message."""
+    if isinstance(request, Malformed):
+        what = "isn't a message of this method; in names, too, text must be valid UTF-8"
+        raise InvalidFields([("request", what)])
+    violations = method.rules.violations(request) if method else []
+    if violations:
+        raise InvalidFields(violations)
+    return request
 
 
 def lenient(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:

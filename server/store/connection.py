@@ -14,10 +14,16 @@ from psycopg_pool import ConnectionPool
 
 from server.domain.call import remaining_seconds
 from server.domain.errors import DatabaseUnavailable, DeadlinePassed
-from server.store.errors import translated
+from server.store.errors import is_lost_connection, translated
 from server.store.query import Query
 
 Row = tuple[Any, ...]
+
+_PATIENCE_SECONDS = 5
+"""How long a call waits for a connection before the database counts as unreachable."""
+
+# A running timer isn't set anew, only started: so it is stopped first.
+_BEGIN = "BEGIN; SET LOCAL transaction_timeout = 0; SET LOCAL transaction_timeout = {limit}"
 
 _READ_LIMITS_MS = (100, 250, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 30_000, 60_000)
 
@@ -86,18 +92,19 @@ class Database:
 
     def all(self, query: Query, parameters: Mapping[str, Any]) -> list[Row]:
         """A read by itself, once more if its connection turns out to be dead."""
-        try:
-            return self._read(query, parameters)
-        except DatabaseUnavailable:
+        with translated():
+            try:
+                return self._read(query, parameters)
+            except psycopg.OperationalError as error:
+                if not is_lost_connection(error):
+                    raise
             self._pool.check()
             return self._read(query, parameters)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """A transaction that ends, committed or not, before the call's deadline does."""
-        with self._connection() as connection:
-            limit = _milliseconds(remaining_seconds())
-            connection.execute(f"BEGIN; SET LOCAL transaction_timeout = {limit}", prepare=False)
+        with translated(), self._begun() as connection:
             try:
                 yield Transaction(connection)
             except BaseException:
@@ -113,13 +120,34 @@ class Database:
             return connection.execute(query.text, query.parameters(parameters)).fetchall()
 
     @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        with translated():
-            connection = self._pool.getconn(_milliseconds(remaining_seconds()) / 1000)
-            try:
+    def _begun(self) -> Iterator[Connection]:
+        """A connection on which a transaction has begun: another one if the first was dead."""
+        with self._connection() as connection:
+            if self._begin(connection):
                 yield connection
-            finally:
-                self._pool.putconn(connection)
+                return
+        self._pool.check()
+        with self._connection() as connection:
+            if not self._begin(connection):
+                raise DatabaseUnavailable
+            yield connection
+
+    def _begin(self, connection: Connection) -> bool:
+        limit = _milliseconds(remaining_seconds())
+        try:
+            connection.execute(_BEGIN.format(limit=limit), prepare=False)
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        patience = min(_milliseconds(remaining_seconds()) / 1000, _PATIENCE_SECONDS)
+        connection = self._pool.getconn(patience)
+        try:
+            yield connection
+        finally:
+            self._pool.putconn(connection)
 
 
 def _configure(connection: psycopg.Connection[Any]) -> None:

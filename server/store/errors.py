@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from psycopg import OperationalError, errors
+from psycopg_pool import PoolTimeout
 
 from server.domain.errors import DatabaseUnavailable, DeadlinePassed
 
@@ -17,6 +18,11 @@ class Duplicate(Exception):
     def __init__(self, index: str) -> None:
         super().__init__(index)
         self.index = index
+
+
+def is_lost_connection(error: OperationalError) -> bool:
+    """Whether the connection had died before it was used, so that another may do better."""
+    return not isinstance(error, (PoolTimeout, errors.QueryCanceled, errors.TransactionTimeout))
 
 
 @contextmanager

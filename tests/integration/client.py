@@ -1,0 +1,89 @@
+"""Calls to a server, and what its errors say, in the words of the tests."""
+
+import uuid
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from kintsugi.v1 import exception_pb2 as pb
+from kintsugi.v1 import exception_service_pb2 as service
+from kintsugi.v1.error_reason_pb2 import ErrorReason
+from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceStub
+from kintsugi.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
+
+WORKSPACE = "organizations/local/workspaces/default"
+
+
+class Client:
+    """Stubs of all services on one channel."""
+
+    def __init__(self, port: int) -> None:
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        self.exceptions = ExceptionServiceStub(self.channel)
+        self.workspaces = WorkspaceServiceStub(self.channel)
+
+    def raise_one(self, **fields: Any) -> pb.Exception:
+        return self.create(new_exception(**fields))
+
+    def create(self, exception: pb.Exception, request_id: str = "") -> pb.Exception:
+        return self.exceptions.CreateException(
+            service.CreateExceptionRequest(
+                parent=WORKSPACE, exception=exception, request_id=request_id
+            )
+        )
+
+    def get(self, name: str) -> pb.Exception:
+        return self.exceptions.GetException(service.GetExceptionRequest(name=name))
+
+    def list(self, **parameters: Any) -> service.ListExceptionsResponse:
+        request = service.ListExceptionsRequest(**({"parent": WORKSPACE} | parameters))
+        return self.exceptions.ListExceptions(request)
+
+    def update(self, *mask: str, **fields: Any) -> pb.Exception:
+        request = service.UpdateExceptionRequest(exception=pb.Exception(**fields))
+        request.update_mask.paths.extend(mask)
+        return self.exceptions.UpdateException(request)
+
+    def resolve(self, name: str, **fields: Any) -> pb.Exception:
+        request = service.ResolveExceptionRequest(name=name, **fields)
+        return self.exceptions.ResolveException(request)
+
+    def archive(self, name: str, **fields: Any) -> pb.Exception:
+        request = service.ArchiveExceptionRequest(name=name, **fields)
+        return self.exceptions.ArchiveException(request)
+
+    def unarchive(self, name: str, **fields: Any) -> pb.Exception:
+        request = service.UnarchiveExceptionRequest(name=name, **fields)
+        return self.exceptions.UnarchiveException(request)
+
+
+def new_exception(**fields: Any) -> pb.Exception:
+    """A valid exception of a run of its own, but for the given fields."""
+    run = f"{WORKSPACE}/automations/billing/runs/{uuid.uuid4().hex}"
+    return pb.Exception(**({"run": run, "message": "KeyError: 'total'", "location": {}} | fields))
+
+
+def reason(error: grpc.RpcError) -> str:
+    """The reason in the error's ErrorInfo, which every error must have."""
+    info = detail(error, error_details_pb2.ErrorInfo)
+    assert info.domain == "kintsugi"
+    assert ErrorReason.Value(info.reason)
+    return str(info.reason)
+
+
+def detail(error: grpc.RpcError, kind: type[Message]) -> Any:
+    """The one detail of that kind."""
+    status = rpc_status.from_call(error)
+    assert status is not None, error
+    message = kind()
+    [packed] = [each for each in status.details if each.Is(kind.DESCRIPTOR)]
+    packed.Unpack(message)
+    return message
+
+
+def violations(error: grpc.RpcError) -> dict[str, str]:
+    """What is wrong, by fields."""
+    bad = detail(error, error_details_pb2.BadRequest)
+    return {each.field: each.description for each in bad.field_violations}

@@ -1,0 +1,127 @@
+"""A service with a method of each kind of RPC, to see what the interceptors do around them."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.wrappers_pb2 import StringValue
+from kintsugi.v1 import options_pb2
+
+from server.interceptors.admission import CallPool
+from server.interceptors.chain import Chain, Pools
+from server.interceptors.methods import declared_methods
+
+KINDS = {
+    "UnaryUnary": (False, False),
+    "UnaryStream": (False, True),
+    "StreamUnary": (True, False),
+    "StreamStream": (True, True),
+}
+HANDLERS: dict[str, Any] = {
+    "UnaryUnary": grpc.unary_unary_rpc_method_handler,
+    "UnaryStream": grpc.unary_stream_rpc_method_handler,
+    "StreamUnary": grpc.stream_unary_rpc_method_handler,
+    "StreamStream": grpc.stream_stream_rpc_method_handler,
+}
+SERVICE = "probe.Probe"
+
+Behavior = Callable[[], str]
+
+
+def service(*, permission: str) -> ServiceDescriptor:
+    """The probe's descriptor; an empty permission is as good as none."""
+    file = descriptor_pb2.FileDescriptorProto(
+        name="probe.proto", package="probe", dependency=["google/protobuf/wrappers.proto"]
+    )
+    probe = file.service.add(name="Probe")
+    for name, (client_streams, server_streams) in KINDS.items():
+        method = probe.method.add(
+            name=name,
+            input_type=".google.protobuf.StringValue",
+            output_type=".google.protobuf.StringValue",
+            client_streaming=client_streams,
+            server_streaming=server_streams,
+        )
+        method.options.Extensions[options_pb2.permission] = permission
+    pool = descriptor_pool.DescriptorPool()
+    wrappers = descriptor_pb2.FileDescriptorProto()
+    StringValue.DESCRIPTOR.file.CopyToProto(wrappers)
+    pool.Add(wrappers)
+    pool.Add(file)
+    return pool.FindServiceByName(SERVICE)
+
+
+class Probe:
+    """A running server whose four methods all answer what `behavior` answers."""
+
+    def __init__(self, behavior: Behavior, *, threads: int = 2, limit: int = 4) -> None:
+        self.pools = Pools(
+            unary=CallPool("calls", threads, limit),
+            streams=CallPool("streams", threads, limit),
+            health=CallPool("health checks", 1, 100),
+            refusals=CallPool("refusals", 1, 100),
+        )
+        chain = Chain(declared_methods([service(permission="probe.use")]), self.pools, 30)
+        self._server = grpc.server(self.pools.unary, interceptors=[chain])
+        self._server.add_generic_rpc_handlers([_handlers(behavior)])
+        port = self._server.add_insecure_port("127.0.0.1:0")
+        self._server.start()
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        self._callers = ThreadPoolExecutor(64)
+
+    def call(self, kind: str, text: str = "", timeout: float = 10) -> str:
+        """Calls the method of that kind; the answer, or the error of the RPC."""
+        client_streams, server_streams = KINDS[kind]
+        name = (
+            f"{'stream' if client_streams else 'unary'}_{'stream' if server_streams else 'unary'}"
+        )
+        method = getattr(self.channel, name)(
+            f"/{SERVICE}/{kind}", StringValue.SerializeToString, StringValue.FromString
+        )
+        request = StringValue(value=text)
+        answer = method(iter([request]) if client_streams else request, timeout=timeout)
+        [only] = answer if server_streams else [answer]
+        return str(only.value)
+
+    def start_call(self, kind: str, text: str = "") -> Any:
+        return self._callers.submit(self.call, kind, text)
+
+    def close(self) -> None:
+        self.channel.close()
+        self._server.stop(0).wait()
+        self._callers.shutdown()
+
+
+class Gate:
+    """A behavior that waits to be let through, and counts who came as far."""
+
+    def __init__(self) -> None:
+        self.reached = 0
+        self.opened = threading.Event()
+
+    def __call__(self) -> str:
+        self.reached += 1
+        self.opened.wait(20)
+        return threading.current_thread().name
+
+
+def _handlers(behavior: Behavior) -> grpc.GenericRpcHandler:
+    def unary(request: Any, context: grpc.ServicerContext) -> StringValue:
+        return StringValue(value=behavior())
+
+    def stream(request: Any, context: grpc.ServicerContext) -> Iterator[StringValue]:
+        yield StringValue(value=behavior())
+
+    methods = {
+        kind: HANDLERS[kind](
+            stream if server_streams else unary,
+            request_deserializer=StringValue.FromString,
+            response_serializer=StringValue.SerializeToString,
+        )
+        for kind, (_, server_streams) in KINDS.items()
+    }
+    return grpc.method_handlers_generic_handler(SERVICE, methods)

@@ -1,0 +1,45 @@
+"""Page tokens: what goes in comes out, and nothing else does."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.domain.errors import PageTokenInvalid
+from server.resources.page_token import PageToken, decode, encode
+
+tokens = st.builds(
+    PageToken,
+    st.tuples(st.integers(), st.text(st.characters(codec="utf-8"))),
+    st.integers(0, 1_000_000),
+    st.booleans(),
+)
+
+
+@given(tokens, st.binary())
+def test_a_token_is_read_as_it_was_made(token: PageToken, binding: bytes) -> None:
+    assert decode(encode(token, binding), binding) == token
+
+
+@given(tokens, st.binary(), st.binary())
+def test_a_token_is_worth_nothing_to_another_list(
+    token: PageToken, binding: bytes, other: bytes
+) -> None:
+    if binding != other:
+        with pytest.raises(PageTokenInvalid):
+            decode(encode(token, binding), other)
+
+
+@given(tokens, st.data())
+def test_a_changed_token_is_refused(token: PageToken, data: st.DataObject) -> None:
+    text = encode(token, b"")
+    at = data.draw(st.integers(0, len(text) - 2))
+    put = data.draw(st.sampled_from("Aa0-_=%ä "))
+    if text[at] != put:
+        with pytest.raises(PageTokenInvalid):
+            decode(text[:at] + put + text[at + 1 :], b"")
+
+
+@given(st.text())
+def test_any_other_text_is_refused(text: str) -> None:
+    with pytest.raises(PageTokenInvalid):
+        decode(text, b"")
