@@ -1,0 +1,135 @@
+"""How exceptions look: tables and colours on a terminal, plain columns and JSON in a pipe.
+
+What is asked for, and where from, is not decided here.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import click
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.timestamp_pb2 import Timestamp
+from kintsugi.v1 import exception_pb2 as pb
+from kintsugi.v1 import exception_service_pb2 as service
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from cli import names
+from cli.terminal import printable
+
+COLOURS = {"PENDING": "yellow", "RESOLVED": "green", "ARCHIVED": "bright_black"}
+UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+PIPE_WIDTH = 100_000
+"""Columns of a pipe: lines are never wrapped or cut there."""
+
+
+def json_line(exception: pb.Exception) -> str:
+    """The exception as REST prints it: snake_case, defaults printed, on one line."""
+    fields = MessageToDict(
+        exception, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def id_line(exception: pb.Exception) -> str:
+    return names.short(exception.name)
+
+
+def print_list(pages: Sequence[service.ListExceptionsResponse]) -> None:
+    console, table = _console(), Table(box=None, pad_edge=False)
+    for column in ("#", "id", "state", "age"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("automation", no_wrap=True, max_width=console.width // 5)
+    table.add_column("message", min_width=15)
+    for exception in (one for page in pages for one in page.exceptions):
+        table.add_row(*_row(exception))
+    console.print(table)
+    if pages and pages[-1].next_page_token:
+        bound = "at least " if pages[-1].total_size_is_lower_bound else ""
+        hint = f"{table.row_count} of {bound}{pages[-1].total_size}; more with --limit"
+        click.echo(hint, err=True)
+
+
+def print_details(exception: pb.Exception) -> None:
+    console = _console()
+    console.print(Text(f"#{exception.number} "), _state(exception), _text(exception.message))
+    fields = Table("label", Column("value", overflow="fold"), box=None, show_header=False)
+    for label, value in _fields(exception):
+        fields.add_row(Text(label, style="bright_black"), _text(value))
+    console.print(fields)
+    if "output" in exception.extra:
+        console.print(Text("output", style="bright_black"))
+        console.print(_text(exception.extra["output"].rstrip("\n")))
+
+
+def print_change(exception: pb.Exception, done: str) -> None:
+    words = Text.assemble(f"#{exception.number} ", (done, COLOURS.get(state(exception), "")))
+    _console().print(words, Text(id_line(exception)), _text(exception.message))
+
+
+def state(exception: pb.Exception) -> str:
+    """`PENDING` and so on; a state that this program doesn't know as its number."""
+    if exception.state not in pb.ExceptionState.values():
+        return str(exception.state)
+    return pb.ExceptionState.Name(exception.state).removeprefix("EXCEPTION_STATE_")
+
+
+def _row(exception: pb.Exception) -> Iterator[Text]:
+    yield Text(str(exception.number), justify="right")
+    yield Text(id_line(exception))
+    yield _state(exception)
+    yield Text(_age(exception.create_time))
+    yield _text(exception.automation.rpartition("/")[2])
+    times = f"{exception.occurrence_count}x " if exception.occurrence_count > 1 else ""
+    yield Text(times + printable(exception.message).replace("\n", " "), no_wrap=True)
+
+
+def _fields(exception: pb.Exception) -> Iterator[tuple[str, str]]:
+    """Everything readable that is set, but the message and the output."""
+    location = exception.location
+    yield "name", exception.name
+    yield "run", exception.run
+    if exception.execution_id:
+        yield "execution", exception.execution_id
+    yield "raised", _when(exception.create_time)
+    if exception.occurrence_count > 1:
+        last = _when(exception.last_occurrence_time)
+        yield "occurrences", f"{exception.occurrence_count}, last {last}"
+    yield "changed", _when(exception.update_time)
+    yield "location", f"bytes {location.start_byte} to {location.end_byte}"
+    if exception.stage:
+        yield "stage", str(exception.stage)
+    for label in ("group", "assignee", "resolver", "resolution_note", "resolution_guide_entry"):
+        if value := getattr(exception, label):
+            yield label.replace("_", " "), value
+    if exception.description:
+        yield "description", exception.description
+    for key in sorted(exception.extra):
+        if key != "output":
+            yield key, exception.extra[key]
+
+
+def _state(exception: pb.Exception) -> Text:
+    name = state(exception)
+    return Text(name, style=COLOURS.get(name, ""))
+
+
+def _text(text: str) -> Text:
+    return Text(printable(text))
+
+
+def _when(timestamp: Timestamp) -> str:
+    return f"{timestamp.ToDatetime():%Y-%m-%d %H:%M:%S} UTC ({_age(timestamp)} ago)"
+
+
+def _age(timestamp: Timestamp) -> str:
+    seconds = max(0, int(time.time() - timestamp.seconds))
+    size, unit = next(((size, unit) for size, unit in UNITS if seconds >= size), UNITS[-1])
+    return f"{seconds // size}{unit}"
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)

@@ -1,0 +1,40 @@
+"""How this program speaks in a terminal: its own lines, and other people's text made harmless.
+
+Tables are not here.
+"""
+
+import contextlib
+import re
+import shlex
+import shutil
+import sys
+
+import click
+
+from cli import names, settings
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def say(text: str) -> None:
+    """Lines of our own, on stderr with a prefix; a closed stderr is no error."""
+    with contextlib.suppress(OSError):
+        for line in printable(text).splitlines():
+            click.echo(f"{click.style('kintsugi:', dim=True)} {line}", err=True)
+
+
+def printable(text: str) -> str:
+    """The text with control characters spelled out, so that none of them acts on the terminal."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\r\n", "\n"))
+
+
+def command_line(*words: str) -> str:
+    """What to type to run this very program, on this very server, with these words."""
+    program = "kintsugi" if shutil.which("kintsugi") == sys.argv[0] else sys.argv[0]
+    address = settings.server().address
+    prefix = "" if address == settings.DEFAULT_SERVER else f"KINTSUGI_SERVER={address} "
+    return prefix + shlex.join([program, *words])
+
+
+def resolve_command(name: str) -> str:
+    return command_line("exceptions", "resolve", names.short(name))

@@ -1,0 +1,153 @@
+"""`kintsugi up`: everything on this machine in one terminal, and where to find it.
+
+How the processes are started and looked after is in `server/launch/`.
+"""
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import click
+
+if TYPE_CHECKING:
+    from server.launch.supervisor import Addresses
+
+_MOST_WORKERS = 4
+_DEFAULT_SERVER = "127.0.0.1:8080"
+_WORKSPACE = "organizations/local/workspaces/default"
+_PORT = click.IntRange(0, 65535)
+
+
+@click.command()
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the database and the logs are.  [default: the platform's user data directory]",
+)
+@click.option("--port", type=_PORT, default=8080, show_default=True, help="REST, gRPC, gRPC-Web.")
+@click.option(
+    "--grpc-port", type=_PORT, help="The first server process; the next ones follow.  [50051]"
+)
+@click.option("--health-port", type=_PORT, help="/healthz and /readyz.  [8081]")
+@click.option("--metrics-port", type=_PORT, help="/metrics.  [9090]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    help=f"Server processes.  [default: one a core, at most {_MOST_WORKERS}]",
+)
+@click.option(
+    "--database-url",
+    envvar="KINTSUGI_DATABASE_URL",
+    help="A PostgreSQL of your own, 17 or newer.  [default: one in the data directory]",
+)
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Written when everything answers: JSON with all addresses.",
+)
+@click.option("--no-pin", is_flag=True, help="Let server processes run on any core.")
+def up(  # noqa: PLR0913 (one a flag)
+    *,
+    data_dir: Path | None,
+    port: int,
+    grpc_port: int | None,
+    health_port: int | None,
+    metrics_port: int | None,
+    workers: int | None,
+    database_url: str | None,
+    ready_file: Path | None,
+    no_pin: bool,
+) -> None:
+    """Start everything on this machine; Ctrl-C stops it.
+
+    PostgreSQL, the server processes and Envoy, all on 127.0.0.1. With `--port 0` every port that
+    isn't named is a free one.
+    """
+    import platformdirs
+
+    from server.launch.child import CannotStart
+    from server.launch.data_directory import DataDirectory
+    from server.launch.pinning import usable_cores
+    from server.launch.supervisor import Options, Supervisor
+
+    def chosen(named: int | None, usual: int) -> int:
+        return named if named is not None else (usual if port else 0)
+
+    data = DataDirectory(data_dir or platformdirs.user_data_path("kintsugi"))
+    options = Options(
+        port=port,
+        grpc_port=chosen(grpc_port, 50051),
+        health_port=chosen(health_port, 8081),
+        metrics_port=chosen(metrics_port, 9090),
+        workers=workers or min(usable_cores(), _MOST_WORKERS),
+        database_url=database_url,
+        pin=not no_pin,
+    )
+    try:
+        data.take()
+        with _Ready(data.path, ready_file) as ready:
+            Supervisor(options, data, _tell).run(ready.announce)
+    except CannotStart as problem:
+        raise click.ClickException(str(problem)) from None
+    except OSError as problem:
+        raise click.ClickException(f"can't start: {problem}") from None
+
+
+class _Ready:
+    """Tells people, and whoever waits for the file, that everything answers, while it does."""
+
+    def __init__(self, data_dir: Path, file: Path | None) -> None:
+        self._data_dir = data_dir
+        self._file = file
+
+    def announce(self, addresses: "Addresses") -> None:
+        if self._file is not None:
+            aside = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+            aside.write_text(json.dumps(_document(addresses)) + "\n")
+            aside.replace(self._file)
+        _tell(_summary(addresses, self._data_dir))
+
+    def __enter__(self) -> Self:
+        self._withdraw()  # a killed predecessor couldn't
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._withdraw()
+
+    def _withdraw(self) -> None:
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
+
+def _document(addresses: "Addresses") -> dict[str, object]:
+    return {
+        "rest": f"http://{addresses.edge}",
+        "grpc": addresses.grpc,
+        "health": addresses.health,
+        "metrics": addresses.metrics,
+        "workspace": _WORKSPACE,
+    }
+
+
+def _summary(addresses: "Addresses", data_dir: Path) -> str:
+    server = "" if addresses.edge == _DEFAULT_SERVER else f"KINTSUGI_SERVER={addresses.edge} "
+    return f"""\
+Kintsugi is up. Its data and logs are in {data_dir}
+
+  REST     http://{addresses.edge}/api/v1/{_WORKSPACE}/exceptions
+  gRPC     {addresses.edge}, and the server processes: {", ".join(addresses.grpc)}
+  health   {addresses.health}/readyz
+  metrics  {addresses.metrics}
+
+In another terminal:
+  {server}kintsugi exec --automation hello -- sh -c 'echo it broke >&2; exit 3'
+  {server}kintsugi exceptions list
+
+Ctrl-C stops it all."""
+
+
+def _tell(text: str) -> None:
+    with suppress(OSError):  # the terminal may be gone: that is no reason to stop
+        click.echo(text)

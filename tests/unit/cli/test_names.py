@@ -1,0 +1,86 @@
+"""What a person may type for a name."""
+
+import click
+import pytest
+
+from cli import names, terminal
+from cli.settings import Server
+
+IN = "organizations/local/workspaces/default"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("KINTSUGI_WORKSPACE", "KINTSUGI_SERVER", "KINTSUGI_TOKEN"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.mark.parametrize("text", ["0193", "exceptions/0193", f"{IN}/exceptions/0193"])
+def test_an_exception_may_be_named_by_id_short_or_full(text: str) -> None:
+    assert names.exception(text) == f"{IN}/exceptions/0193"
+
+
+def test_short_names_are_completed_with_the_workspace_in_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KINTSUGI_WORKSPACE", "organizations/acme/workspaces/billing")
+    assert names.exception("1") == "organizations/acme/workspaces/billing/exceptions/1"
+    assert names.run("a", "7") == "organizations/acme/workspaces/billing/automations/a/runs/7"
+
+
+def test_a_name_outside_the_default_workspace_is_never_shortened() -> None:
+    assert names.short(f"{IN}/exceptions/1") == "1"
+    other = "organizations/acme/workspaces/billing/exceptions/1"
+    assert names.short(other) == other
+
+
+@pytest.mark.parametrize("text", ["", "a/b", "a b", "-", "exceptions/", "users/ada", "a%2Fb"])
+def test_what_can_be_no_name_is_refused_before_any_call(text: str) -> None:
+    with pytest.raises(click.UsageError, match="not the name of an exception"):
+        names.exception(text)
+
+
+def test_a_run_may_be_named_by_ids_or_in_full() -> None:
+    full = f"{IN}/automations/billing/runs/7"
+    assert names.run("billing", "7") == full
+    assert names.run("automations/billing", "runs/7") == full
+    assert names.run("", full) == full
+    with pytest.raises(click.UsageError):
+        names.run("bil ling", "7")
+
+
+def test_a_user_is_completed_and_nobody_stays_nobody() -> None:
+    assert [names.user(text) for text in ("ada", "users/ada", "")] == ["users/ada"] * 2 + [""]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:8080", Server("127.0.0.1:8080")),
+        ("http://127.0.0.1:8080/", Server("127.0.0.1:8080")),
+        ("https://kintsugi.example", Server("kintsugi.example:443", tls=True)),
+        ("[::1]:8080", Server("[::1]:8080")),
+    ],
+)
+def test_the_server_may_be_given_as_an_address_or_a_url(text: str, expected: Server) -> None:
+    assert Server.parse(text) == expected
+
+
+@pytest.mark.parametrize("text", ["a/b/c", ":80", "host:port", "ftp://host:1", "http://h:1/api"])
+def test_a_server_that_is_no_address_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(click.ClickException, match=r"as in 127\.0\.0\.1:8080"):
+        Server.parse(text)
+
+
+def test_text_of_others_cannot_act_on_the_terminal() -> None:
+    assert terminal.printable("\x1b[2Jx\r\ny\x9b1m\tz\n") == "\\x1b[2Jx\ny\\x9b1m\tz\n"
+
+
+def test_the_command_to_resolve_names_a_server_that_is_not_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["bin/kintsugi"])
+    assert terminal.resolve_command(f"{IN}/exceptions/1") == "bin/kintsugi exceptions resolve 1"
+    monkeypatch.setenv("KINTSUGI_SERVER", "127.0.0.1:9")
+    expected = "KINTSUGI_SERVER=127.0.0.1:9 bin/kintsugi exceptions resolve 1"
+    assert terminal.resolve_command(f"{IN}/exceptions/1") == expected
