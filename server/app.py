@@ -141,6 +141,8 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.max_request_bytes),
         ("grpc.max_send_message_length", -1),
+        # Envoy lets 16 KiB of headers through and adds some; gRPC's own 8 KiB would refuse them.
+        ("grpc.max_metadata_size", 40_960),
         # Envoy pings its connections; a server that finds that too often would close them.
         ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
         ("grpc.http2.max_ping_strikes", 0),

