@@ -111,6 +111,8 @@ class _Ready:
 
     def __enter__(self) -> Self:
         self._withdraw()  # a killed predecessor couldn't
+        if self._file is not None and not self._file.parent.is_dir():
+            raise click.ClickException(f"--ready-file: there is no folder {self._file.parent}")
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -83,7 +83,8 @@ class Mutation:
         rows = [self._row(name, before, after) for name, before, after in changed]
         rows[0] |= {"request_id": self._request_id, "body_digest": self._digest}
         self._request_id = self._digest = None
-        self.transaction.run_each(_APPEND, rows)
+        for row in rows:
+            self.transaction.later(_APPEND, row)
 
     def record_request(self, name: object, unchanged: Message) -> None:
         """Remembers a request that had nothing to change, if it has an id."""
@@ -111,7 +112,7 @@ class Mutation:
         }
 
     def _find_earlier(self) -> list[str] | None:
-        self.transaction.run(_LOCK, {"key": _lock_key(self._key().values())})
+        self.transaction.later(_LOCK, {"key": _lock_key(self._key().values())})
         row = self.transaction.one(_EARLIER, self._key())
         if row is None:
             return None

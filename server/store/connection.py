@@ -4,8 +4,8 @@ What is read and written is said elsewhere in `store/`; nobody above it sees a c
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -13,19 +13,19 @@ from psycopg.types.json import JsonbDumper
 from psycopg_pool import ConnectionPool
 
 from server.domain.call import remaining_seconds
-from server.domain.errors import DatabaseUnavailable, DeadlinePassed
+from server.domain.errors import DeadlinePassed
 from server.store.errors import is_lost_connection, translated
 from server.store.query import Query
 
 Row = tuple[Any, ...]
+Parameters = Mapping[str, Any]
+Statement = tuple[str, Parameters]
 
 _PATIENCE_SECONDS = 5
 """How long a call waits for a connection before the database counts as unreachable."""
 
-# A running timer isn't set anew, only started: so it is stopped first.
-_BEGIN = "BEGIN; SET LOCAL transaction_timeout = 0; SET LOCAL transaction_timeout = {limit}"
-
-_READ_LIMITS_MS = (100, 250, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 30_000, 60_000)
+_LIMITS_MS = [round(100 * 1.25**step) for step in range(40)]
+"""What a deadline is rounded up to, so that the timeout of a connection has rarely to be set."""
 
 
 class Connection(psycopg.Connection[Row]):
@@ -33,38 +33,74 @@ class Connection(psycopg.Connection[Row]):
 
     limit_ms = 0
 
-    def limit(self, milliseconds: int) -> None:
-        if self.limit_ms != milliseconds:
-            self.execute(f"SET transaction_timeout = {milliseconds}")
-            self.limit_ms = milliseconds
+    def limit(self, seconds: float) -> None:
+        """Bounds every transaction that begins from now on. Raises DeadlinePassed."""
+        if seconds <= 0:
+            raise DeadlinePassed
+        limit = _LIMITS_MS[min(bisect_left(_LIMITS_MS, seconds * 1000), len(_LIMITS_MS) - 1)]
+        if self.limit_ms != limit:
+            self.execute(f"SET transaction_timeout = {limit}")
+            self.limit_ms = limit
 
 
 class Transaction:
-    """An open transaction; it commits when the block that opened it ends without an error."""
+    """An open transaction; it commits when the block that opened it ends without an error.
 
-    def __init__(self, connection: Connection) -> None:
+    What needs no answer, BEGIN and COMMIT too, is sent along with the next statement that does:
+    round trips are what a short transaction costs most.
+    """
+
+    def __init__(self, connection: Connection, renew: Callable[[], Connection]) -> None:
+        """`renew` gives another connection if the first one turns out to be dead."""
         self._connection = connection
+        self._renew = renew
+        self._unsent: list[Statement] = [("BEGIN", {})]
+        self._is_fresh = True
 
-    def one(self, query: Query, parameters: Mapping[str, Any]) -> Row | None:
+    def one(self, query: Query, parameters: Parameters) -> Row | None:
         """The only row, or None."""
-        return self._connection.execute(query.text, query.parameters(parameters)).fetchone()
+        rows = self.all(query, parameters)
+        return rows[0] if rows else None
 
-    def all(self, query: Query, parameters: Mapping[str, Any]) -> list[Row]:
-        return self._connection.execute(query.text, query.parameters(parameters)).fetchall()
+    def all(self, query: Query, parameters: Parameters) -> list[Row]:
+        [rows] = self._send([(query.text, query.parameters(parameters))])
+        return rows
 
-    def run(self, query: Query, parameters: Mapping[str, Any]) -> None:
-        self._connection.execute(query.text, query.parameters(parameters))
-
-    def each(self, query: Query, parameters: Sequence[Mapping[str, Any]]) -> list[Row]:
+    def each(self, query: Query, parameters: Sequence[Parameters]) -> list[Row]:
         """The one row that the query answers for each set of parameters, in one round trip."""
-        with self._connection.cursor() as cursor:
-            given = [query.parameters(each) for each in parameters]
-            cursor.executemany(query.text, given, returning=True)
-            return [row for _ in cursor.results() for row in cursor.fetchall()]
+        answers = self._send([(query.text, query.parameters(each)) for each in parameters])
+        return [row for [row] in answers]
 
-    def run_each(self, query: Query, parameters: Sequence[Mapping[str, Any]]) -> None:
-        with self._connection.cursor() as cursor:
-            cursor.executemany(query.text, [query.parameters(each) for each in parameters])
+    def later(self, query: Query, parameters: Parameters) -> None:
+        """Runs the query before the next one, or before the end; its answer is not wanted."""
+        self._unsent.append((query.text, query.parameters(parameters)))
+
+    def commit(self) -> None:
+        self._unsent.append(("COMMIT", {}))
+        self._run([])
+
+    def roll_back(self) -> None:
+        with suppress(psycopg.Error):
+            self._connection.execute("ROLLBACK")
+
+    def _send(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        try:
+            return self._run(statements)
+        except psycopg.OperationalError as error:
+            if not (self._is_fresh and is_lost_connection(error)):
+                raise
+        self._connection = self._renew()
+        return self._run(statements)
+
+    def _run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        if self._is_fresh:
+            self._connection.limit(remaining_seconds())
+        with self._connection.pipeline():
+            for statement in self._unsent:
+                self._connection.execute(*statement)
+            cursors = [self._connection.execute(*statement) for statement in statements]
+        self._is_fresh, self._unsent = False, []
+        return [cursor.fetchall() for cursor in cursors]
 
 
 class Database:
@@ -85,12 +121,12 @@ class Database:
     def close(self) -> None:
         self._pool.close()
 
-    def one(self, query: Query, parameters: Mapping[str, Any]) -> Row | None:
+    def one(self, query: Query, parameters: Parameters) -> Row | None:
         """A read of one row, by itself. Raises DatabaseUnavailable, DeadlinePassed."""
         rows = self.all(query, parameters)
         return rows[0] if rows else None
 
-    def all(self, query: Query, parameters: Mapping[str, Any]) -> list[Row]:
+    def all(self, query: Query, parameters: Parameters) -> list[Row]:
         """A read by itself, once more if its connection turns out to be dead."""
         with translated():
             try:
@@ -104,46 +140,28 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """A transaction that ends, committed or not, before the call's deadline does."""
-        with translated(), self._begun() as connection:
+        with translated(), ExitStack() as leases:
+            connection = leases.enter_context(self._connection())
+            transaction = Transaction(connection, lambda: self._renew(leases))
             try:
-                yield Transaction(connection)
+                yield transaction
+                transaction.commit()
             except BaseException:
-                with suppress(psycopg.Error):
-                    connection.execute("ROLLBACK")
+                transaction.roll_back()
                 raise
-            connection.execute("COMMIT")
 
-    def _read(self, query: Query, parameters: Mapping[str, Any]) -> list[Row]:
+    def _renew(self, leases: ExitStack) -> Connection:
+        self._pool.check()
+        return leases.enter_context(self._connection())
+
+    def _read(self, query: Query, parameters: Parameters) -> list[Row]:
         with self._connection() as connection:
-            wanted = _milliseconds(remaining_seconds())
-            connection.limit(_READ_LIMITS_MS[bisect_left(_READ_LIMITS_MS[:-1], wanted)])
+            connection.limit(remaining_seconds())
             return connection.execute(query.text, query.parameters(parameters)).fetchall()
 
     @contextmanager
-    def _begun(self) -> Iterator[Connection]:
-        """A connection on which a transaction has begun: another one if the first was dead."""
-        with self._connection() as connection:
-            if self._begin(connection):
-                yield connection
-                return
-        self._pool.check()
-        with self._connection() as connection:
-            if not self._begin(connection):
-                raise DatabaseUnavailable
-            yield connection
-
-    def _begin(self, connection: Connection) -> bool:
-        limit = _milliseconds(remaining_seconds())
-        try:
-            connection.execute(_BEGIN.format(limit=limit), prepare=False)
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    @contextmanager
     def _connection(self) -> Iterator[Connection]:
-        patience = min(_milliseconds(remaining_seconds()) / 1000, _PATIENCE_SECONDS)
-        connection = self._pool.getconn(patience)
+        connection = self._pool.getconn(min(max(remaining_seconds(), 0), _PATIENCE_SECONDS))
         try:
             yield connection
         finally:
@@ -152,9 +170,3 @@ class Database:
 
 def _configure(connection: psycopg.Connection[Any]) -> None:
     connection.adapters.register_dumper(dict, JsonbDumper)
-
-
-def _milliseconds(seconds: float) -> int:
-    if seconds <= 0:
-        raise DeadlinePassed
-    return max(1, int(seconds * 1000))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from psycopg import OperationalError, errors
 from psycopg_pool import PoolTimeout
 
+from server.domain.call import remaining_seconds
 from server.domain.errors import DatabaseUnavailable, DeadlinePassed
 
 
@@ -22,7 +23,7 @@ class Duplicate(Exception):
 
 def is_lost_connection(error: OperationalError) -> bool:
     """Whether the connection had died before it was used, so that another may do better."""
-    return not isinstance(error, (PoolTimeout, errors.QueryCanceled, errors.TransactionTimeout))
+    return not isinstance(error, PoolTimeout)
 
 
 @contextmanager
@@ -30,9 +31,8 @@ def translated() -> Iterator[None]:
     """Raises DeadlinePassed, DatabaseUnavailable or Duplicate in place of the driver's errors."""
     try:
         yield
-    except (errors.QueryCanceled, errors.TransactionTimeout) as error:
-        raise DeadlinePassed from error
     except (OperationalError, errors.ReadOnlySqlTransaction) as error:
-        raise DatabaseUnavailable from error
+        # A transaction that took too long loses its connection like any other that is lost.
+        raise (DatabaseUnavailable if remaining_seconds() > 0 else DeadlinePassed) from error
     except errors.UniqueViolation as error:
         raise Duplicate(error.diag.constraint_name or "") from error

@@ -1,0 +1,116 @@
+"""Load: one request sent again and again, 32 at a time, for a while.
+
+By h2load where it is installed; else by Python, which is slower than the server that it loads.
+"""
+
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+
+import grpc
+
+from bench.measure import SECONDS
+
+CONNECTIONS, STREAMS = 4, 8
+WARM_UP = 0.3
+TOOL = "h2load" if shutil.which("h2load") else "Python (h2load isn't installed)"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A gRPC call with this message, or without one a GET, at `host:port`."""
+
+    address: str
+    path: str
+    message: bytes | None = None
+
+    def send(self) -> bytes:
+        """Sends it once and answers the body. Raises where it fails."""
+        with _Sender(self) as send:
+            return send()
+
+
+def rate(request: Request) -> float:
+    """Requests answered a second. Raises where one fails."""
+    return _by_h2load(request) if shutil.which("h2load") else _by_python(request)
+
+
+def _by_h2load(request: Request) -> float:
+    with tempfile.NamedTemporaryFile() as body:
+        options = ["--clients", str(CONNECTIONS), "--max-concurrent-streams", str(STREAMS)]
+        options += ["--duration", f"{SECONDS:g}", "--warm-up-time", f"{WARM_UP * 1000:g}ms"]
+        if request.message is not None:
+            Path(body.name).write_bytes(_framed(request.message))
+            options += ["--data", body.name, "--header", "te: trailers"]
+            options += ["--header", "content-type: application/grpc"]
+        url = f"http://{request.address}{request.path}"
+        run = subprocess.run(["h2load", *options, url], check=True, capture_output=True, text=True)
+    return _answered(run.stdout) / SECONDS
+
+
+def _answered(report: str) -> int:
+    """How many requests h2load says were answered with 2xx. Raises RuntimeError on others."""
+    codes = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", report)
+    if codes is None or any(int(count) for count in codes.groups()[1:]):
+        raise RuntimeError(f"h2load failed:\n{report}")
+    return int(codes.group(1))
+
+
+def _framed(message: bytes) -> bytes:
+    """One uncompressed message as gRPC frames it."""
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+def _by_python(request: Request) -> float:
+    start = time.monotonic() + WARM_UP
+    threads = CONNECTIONS * STREAMS
+    with ThreadPoolExecutor(threads) as pool:
+        counts = [pool.submit(_count, request, start, start + SECONDS) for _ in range(threads)]
+    return sum(count.result() for count in counts) / SECONDS
+
+
+def _count(request: Request, start: float, end: float) -> int:
+    count = 0
+    with _Sender(request) as send:
+        while (now := time.monotonic()) < end:
+            send()
+            count += now >= start
+    return count
+
+
+class _Sender:
+    """A connection to send a request on, again and again."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._close: Callable[[], None]
+
+    def __enter__(self) -> Callable[[], bytes]:
+        request, message = self._request, self._request.message
+        if message is None:
+            connection = HTTPConnection(request.address, timeout=30)
+            self._close = connection.close
+            return lambda: _get(connection, request.path)
+        channel = grpc.insecure_channel(request.address)
+        self._close = channel.close
+        call: Callable[..., bytes] = channel.unary_unary(request.path)
+        return lambda: call(message, timeout=30)
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+
+def _get(connection: HTTPConnection, path: str) -> bytes:
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    body = answer.read()
+    if answer.status != 200:
+        raise RuntimeError(f"GET {path} answered {answer.status}: {body!r}")
+    return body

@@ -1,0 +1,50 @@
+"""The directory that a `kintsugi up` keeps everything in, and its claim to be the only one there.
+
+PostgreSQL's files in it are made by PostgreSQL.
+"""
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from typing import TextIO
+
+from server.launch.child import CannotStart
+
+
+class DataDirectory:
+    """`log` is kept between starts, `run` and what is in it is made anew by each."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.log = self.path / "log"
+        self.run = self.path / "run"
+        self.metrics = self.run / "metrics"
+        self._lock: TextIO | None = None
+
+    def take(self) -> None:
+        """Makes it where it is missing. It is ours until we end, however we end."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+            shutil.rmtree(self.run, ignore_errors=True)
+            for directory in (self.log, self.run, self.metrics):
+                directory.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise CannotStart(
+                f"can't write to {self.path} ({error.strerror}): choose another --data-dir"
+            ) from None
+
+    def _take_lock(self) -> None:
+        self._lock = (self.path / "lock").open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            raise CannotStart(
+                f"another kintsugi up (process {self._lock.read().strip() or 'unknown'}) runs on "
+                f"{self.path}: stop it, or choose another --data-dir"
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(f"{os.getpid()}\n")
+        self._lock.flush()

@@ -1,0 +1,215 @@
+"""What tests stand on: a PostgreSQL from the wheel, databases in it, and whole `kintsugi up`s.
+
+Everything is real; each xdist worker has its own.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from server.launch import child
+from server.launch.child import Child
+from server.launch.postgres import Postgres
+
+TEMPLATE = "kintsugi_template"
+PATIENCE = 60
+KINTSUGI = str(Path(sys.executable).with_name("kintsugi"))
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A running server that trades safety of the data for speed."""
+    directory = tmp_path_factory.mktemp("postgres")
+    server = Postgres(directory, directory / "postgres.log", durable=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def empty_database(postgres: Postgres) -> Iterator[str]:
+    """The URL of a database of the test's own, with nothing in it."""
+    yield from _database(postgres, "")
+
+
+@pytest.fixture
+def database(postgres: Postgres, template: str) -> Iterator[str]:
+    """The URL of a database of the test's own, as `kintsugi migrate` leaves it."""
+    yield from _database(postgres, f"template {template} strategy wal_log")
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Postgres) -> str:
+    """A migrated database that others are copied from: nothing may stay connected to it."""
+    from server.store.migrate import migrate
+
+    _execute(postgres, f"create database {TEMPLATE}")
+    migrate(postgres.url(TEMPLATE))
+    return TEMPLATE
+
+
+def _database(postgres: Postgres, options: str) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex}"
+    _execute(postgres, f"create database {name} {options}")
+    yield postgres.url(name)
+    _execute(postgres, f"drop database {name} with (force)")
+
+
+def _execute(postgres: Postgres, statement: str) -> None:
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[arg-type]
+
+
+class Stack:
+    """A `kintsugi up` in a process of its own, which dies with the test run."""
+
+    def __init__(self, data_dir: Path, aside: Path, flags: tuple[str, ...], **options: Any) -> None:
+        self.data_dir = data_dir
+        self.output = aside / "output"
+        self.ready_file = aside / "ready.json"
+        argv = [KINTSUGI, "up", "--data-dir", str(data_dir), "--ready-file", str(self.ready_file)]
+        self.process = Child("kintsugi up", [*argv, *flags], self.output, **options)
+        self.process.start()
+
+    def wait_ready(self) -> None:
+        _until(lambda: self.ready_file.exists() or not self.process.alive, PATIENCE)
+        if not self.process.alive:
+            raise AssertionError(f"kintsugi up {self.process.end()}:\n{self.output.read_text()}")
+        ready = json.loads(self.ready_file.read_text())
+        self.rest: str = ready["rest"]
+        self.grpc: list[str] = ready["grpc"]
+        self.health: str = ready["health"]
+        self.metrics: str = ready["metrics"]
+        self.workspace: str = ready["workspace"]
+        self.edge = self.rest.removeprefix("http://")
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment in which the client commands find this one."""
+        return os.environ | {"KINTSUGI_SERVER": self.edge, "KINTSUGI_WORKSPACE": self.workspace}
+
+    @property
+    def exceptions(self) -> str:
+        """The URL of the collection that most tests use."""
+        return f"{self.rest}/api/v1/{self.workspace}/exceptions"
+
+    def new_exception(self, automation: str) -> dict[str, object]:
+        """The body of a create that is the first of its run."""
+        run = f"{self.workspace}/automations/{automation}/runs/{uuid.uuid4().hex}"
+        return {"run": run, "location": {}, "message": "KeyError: 'total'"}
+
+    def stop(self, signum: signal.Signals = signal.SIGINT, seconds: float = 20) -> int | None:
+        """Asks it to end, waits, and gives its exit code."""
+        self.process.send(signum)
+        assert self.process.wait(seconds), f"still running {seconds} s after {signum.name}"
+        return self.process.code
+
+    def fails(self) -> str:
+        """Waits until it has given up, and gives what it said."""
+        assert self.process.wait(PATIENCE), "still running"
+        assert self.process.code not in (0, None)
+        return self.output.read_text()
+
+    def processes(self, of: str = "") -> list[int]:
+        """The living processes that work on its data directory, but not itself."""
+        return [pid for pid in _working_on(self.data_dir, of) if pid != self.process.pid]
+
+    def children(self) -> list[int]:
+        """The processes that it started itself: PostgreSQL, the servers, Envoy."""
+        pid = self.process.pid
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
+
+    def wait_gone(self) -> None:
+        assert _until(lambda: not self.processes(), 10), f"left behind: {self.processes()}"
+
+
+def _working_on(directory: Path, of: str) -> Iterator[int]:
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            where = (process / "cwd").readlink()
+            if str(directory) in f"{command} {where}" and of in command:
+                yield int(process.name)
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[[Callable[[], bool], float], bool]:
+    """Waits for a condition, up to some seconds; gives whether it came true."""
+    return _until
+
+
+StartUp = Callable[..., Stack]
+
+
+def _starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartUp]:
+    started: list[Stack] = []
+
+    def start(
+        *flags: str,
+        data_dir: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        enter: Callable[[], None] | None = None,
+        ready: bool = True,
+    ) -> Stack:
+        aside = tmp_path_factory.mktemp("up")
+        stack = Stack(data_dir or aside / "data", aside, flags, env=env, enter=enter)
+        started.append(stack)
+        if ready:
+            stack.wait_ready()
+        return stack
+
+    yield start
+    child.stop([one.process for one in started], ((signal.SIGTERM, 10), (signal.SIGKILL, 5)))
+
+
+@pytest.fixture(scope="session")
+def start_for_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartUp]:
+    yield from _starter(tmp_path_factory)
+
+
+@pytest.fixture
+def start_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartUp]:
+    """Starts further ones for one test: `start_up("--port", "0", "--workers", "1")`.
+
+    `data_dir`, `env`, `enter` (run in the child before the program) and `ready=False` (don't wait)
+    are for what the flags can't say. All are stopped after the test.
+    """
+    yield from _starter(tmp_path_factory)
+
+
+@pytest.fixture
+def free_ports() -> Callable[[int], int]:
+    """Finds the first of some consecutive ports that are free right now."""
+
+    def find(count: int) -> int:
+        while True:
+            with ExitStack() as held:
+                first = held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+                with suppress(OSError, OverflowError):
+                    for port in range(first + 1, first + count):
+                        held.enter_context(socket.create_server(("127.0.0.1", port)))
+                    return int(first)
+
+    return find
