@@ -27,7 +27,7 @@ from server.domain.exception_identity import identity
 from server.domain.ids import new_id
 from server.domain.names import WorkspaceName
 from server.resources.exception import EXCEPTION
-from server.store.changes import mutation
+from server.store.changes import change_parameters
 from server.store.connection import Database
 from server.store.exceptions import raise_statement
 from server.store.query import Query
@@ -42,7 +42,7 @@ _COLUMNS = (
     *("execution_id", "stage", "identity", "state", "group", "assignee", "extra"),
 )
 _INSERT = Query(insert(exceptions).values({name: bindparam(name) for name in _COLUMNS}))
-_RAISE = raise_statement(_COLUMNS, EXCEPTION.columns.values())
+_RAISE = raise_statement(_COLUMNS, EXCEPTION.columns)
 
 Write = Callable[[pb.Exception], object]
 
@@ -114,9 +114,8 @@ def _creating(url: str) -> Write:
     request = service.CreateExceptionRequest()
 
     def write(exception: pb.Exception) -> None:
-        with mutation(database, workspace, request) as work:
-            work.transaction.each(_RAISE, [_row(workspace, exception)])
-            work.record((f"{WORKSPACE}/exceptions/{new_id()}", None, exception))
+        recording = change_parameters(request, f"{WORKSPACE}/exceptions")
+        database.all(_RAISE, _row(workspace, exception) | recording)
 
     return write
 

@@ -5,8 +5,21 @@ What is logged is said where it happens; every call gets its line from the inter
 
 import logging
 import sys
+from contextlib import suppress
 
 import structlog
+
+
+class _Log:
+    """Standard error, except that a full disk loses lines instead of failing calls."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def configure(level: str) -> None:
@@ -19,7 +32,7 @@ def configure(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(_Log()),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)

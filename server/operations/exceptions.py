@@ -18,7 +18,7 @@ from server.domain.ids import new_id
 from server.domain.names import ExceptionName, WorkspaceName
 from server.resources.collection import Collection
 from server.resources.exception import EXCEPTION
-from server.store.changes import Mutation, mutation
+from server.store.changes import change_parameters, once
 from server.store.errors import Duplicate
 from server.store.exceptions import PENDING_INDEX, PENDING_TWIN, raise_statement
 
@@ -28,7 +28,7 @@ _RAISED_COLUMNS = (
     *("workspace", "id", "automation", "run", "start_byte", "end_byte", "message"),
     *("execution_id", "stage", "identity", "state", "group", "assignee", "extra"),
 )
-_RAISE = raise_statement(_RAISED_COLUMNS, EXCEPTION.columns.values())
+_RAISE = raise_statement(_RAISED_COLUMNS, EXCEPTION.columns)
 
 
 def create(exceptions: Exceptions, request: service.CreateExceptionRequest) -> pb.Exception:
@@ -36,10 +36,17 @@ def create(exceptions: Exceptions, request: service.CreateExceptionRequest) -> p
     parent = WorkspaceName.parse(request.parent)
     _check(parent, {"exception": request.exception})
     workspace = exceptions.store.workspace_key(parent)
-    with mutation(exceptions.store.database, workspace, request) as work:
-        if work.earlier is not None:
-            return exceptions.load(work, ExceptionName.parse(work.earlier[0]))
-        return _raise_all(work, parent, [request.exception])[0]
+    database = exceptions.store.database
+
+    def work() -> pb.Exception:
+        recording = change_parameters(request, f"{parent}/exceptions")
+        [row] = database.all(_RAISE, _row(workspace, request.exception) | recording)
+        return EXCEPTION.read(str(parent), row)
+
+    def repeat(names: Sequence[str]) -> pb.Exception:
+        return exceptions.get(ExceptionName.parse(names[0]))
+
+    return once(database, workspace, request, work, repeat)
 
 
 def batch_create(
@@ -51,11 +58,23 @@ def batch_create(
     raised = [child.exception for child in request.requests]
     _check(parent, {f"requests[{i}].exception": one for i, one in enumerate(raised)})
     workspace = exceptions.store.workspace_key(parent)
-    with mutation(exceptions.store.database, workspace, request) as work:
-        if work.earlier is not None:
-            names = [ExceptionName.parse(name) for name in work.earlier]
-            return [exceptions.load(work, name) for name in names]
-        return _raise_all(work, parent, raised)
+    rows = [_row(workspace, exception) for exception in raised]
+    # In the order of their identities, so that two batches never wait for each other.
+    order = sorted(range(len(rows)), key=lambda index: rows[index]["identity"])
+
+    def work() -> list[pb.Exception]:
+        parameters = [
+            rows[index] | change_parameters(request, f"{parent}/exceptions", is_first=first)
+            for index, first in zip(order, [True, *[False] * len(order)], strict=False)
+        ]
+        with exceptions.store.database.transaction() as transaction:
+            answers = transaction.each(_RAISE, parameters)
+        return _reordered([EXCEPTION.read(str(parent), row) for row in answers], order)
+
+    def repeat(names: Sequence[str]) -> list[pb.Exception]:
+        return _reordered([exceptions.get(ExceptionName.parse(name)) for name in names], order)
+
+    return once(exceptions.store.database, workspace, request, work, repeat)
 
 
 def resolve(exceptions: Exceptions, request: service.ResolveExceptionRequest) -> pb.Exception:
@@ -95,39 +114,20 @@ def unarchive(exceptions: Exceptions, request: service.UnarchiveExceptionRequest
         raise AlreadyExists(twin, message) from error
 
 
-def _raise_all(
-    work: Mutation, parent: WorkspaceName, raised: Sequence[pb.Exception]
-) -> list[pb.Exception]:
-    rows = [_row(work.workspace, exception) for exception in raised]
-    # In the order of their identities, so that two batches never wait for each other.
-    order = sorted(range(len(rows)), key=lambda i: rows[i]["identity"])
-    answers = work.transaction.each(_RAISE, [rows[i] for i in order])
-    stored = {i: EXCEPTION.read(str(parent), row) for i, row in zip(order, answers, strict=True)}
-    exceptions = [stored[i] for i in range(len(rows))]
-    work.record(*((one.name, _before_occurrence(one), one) for one in exceptions))
-    return exceptions
-
-
 def _row(workspace: str, exception: pb.Exception) -> dict[str, Any]:
-    pending = pb.Exception()
-    pending.CopyFrom(exception)
-    pending.state = pb.EXCEPTION_STATE_PENDING
-    written = EXCEPTION.write(pending) | {
+    written = EXCEPTION.write(exception) | {
         "workspace": workspace,
         "id": new_id(),
         "identity": identity(exception),
+        "state": pb.EXCEPTION_STATE_PENDING,
     }
     return {column: written[column] for column in _RAISED_COLUMNS}
 
 
-def _before_occurrence(exception: pb.Exception) -> pb.Exception | None:
-    """What stood there before it was raised once more; the times of then aren't known."""
-    if exception.occurrence_count == 1:
-        return None
-    before = pb.Exception()
-    before.CopyFrom(exception)
-    before.occurrence_count -= 1
-    return before
+def _reordered(exceptions: Sequence[pb.Exception], order: Sequence[int]) -> list[pb.Exception]:
+    """Undoes the sorting: `exceptions[n]` belongs to the request at `order[n]`."""
+    by_index = dict(zip(order, exceptions, strict=True))
+    return [by_index[index] for index in range(len(exceptions))]
 
 
 def _pending_twin(exceptions: Exceptions, name: ExceptionName) -> ExceptionName:

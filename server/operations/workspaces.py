@@ -4,54 +4,59 @@ Reading and changing one needs no more than the engine.
 """
 
 import uuid
+from collections.abc import Sequence
+from typing import Any
 
 from kintsugi.v1 import workspace_pb2 as pb
 from kintsugi.v1 import workspace_service_pb2 as service
 
 from server.domain.call import current_call
-from server.domain.errors import AlreadyExists, InvalidFields, RequestIdReused
+from server.domain.errors import AlreadyExists, InvalidFields
 from server.domain.names import OrganizationName, WorkspaceName
 from server.domain.workspace_rules import FEATURES, id_violations, violations
 from server.resources.collection import Collection
 from server.resources.workspace import WORKSPACE
-from server.store.changes import Mutation, mutation
+from server.store.changes import change_parameters, once
 from server.store.errors import Duplicate
-from server.store.workspaces import NAME_INDEX, create_statement
+from server.store.workspaces import create_statement
 
 Workspaces = Collection[pb.Workspace, WorkspaceName]
 
-_CREATE = create_statement(WORKSPACE.columns.values())
+_CREATE = create_statement(WORKSPACE.columns)
 _REQUESTS = uuid.UUID("3f8c1c1e-6f0b-4a53-9f0e-5b1a1d7c9a42")
 
 
 def create(workspaces: Workspaces, request: service.CreateWorkspaceRequest) -> pb.Workspace:
     """Creates a workspace; one that names no features has all. Raises AlreadyExists."""
-    organization = OrganizationName.parse(request.parent)
+    parent = OrganizationName.parse(request.parent)
     _check(request)
-    name = WorkspaceName(organization.organization, request.workspace_id)
+    uid = _uid(request)
+    database = workspaces.store.database
+
+    def work() -> pb.Workspace:
+        recording = change_parameters(request, f"{parent}/workspaces")
+        [row] = database.all(_CREATE, _row(uid, parent, request) | recording)
+        return WORKSPACE.read(str(parent), row)
+
+    def repeat(names: Sequence[str]) -> pb.Workspace:
+        return workspaces.get(WorkspaceName.parse(names[0]))
+
     try:
-        with mutation(workspaces.store.database, _uid(request), request) as work:
-            if work.earlier is not None:
-                return workspaces.load(work, WorkspaceName.parse(work.earlier[0]))
-            return _insert(work, name, request.workspace)
+        return once(database, uid, request, work, repeat)
     except Duplicate as error:
-        if error.index != NAME_INDEX:
-            raise RequestIdReused from error
-        raise AlreadyExists(name) from error
+        raise AlreadyExists(WorkspaceName(parent.organization, request.workspace_id)) from error
 
 
-def _insert(work: Mutation, name: WorkspaceName, workspace: pb.Workspace) -> pb.Workspace:
-    values = {
-        "uid": work.workspace,
-        "organization": name.organization,
-        "id": name.workspace,
-        "title": workspace.title,
-        "features": list(workspace.features or FEATURES),
+def _row(
+    uid: str, parent: OrganizationName, request: service.CreateWorkspaceRequest
+) -> dict[str, Any]:
+    return {
+        "uid": uid,
+        "organization": parent.organization,
+        "id": request.workspace_id,
+        "title": request.workspace.title,
+        "features": list(request.workspace.features or FEATURES),
     }
-    [row] = work.transaction.each(_CREATE, [values])
-    created = WORKSPACE.read(str(name.parent), row)
-    work.record((name, None, created))
-    return created
 
 
 def _uid(request: service.CreateWorkspaceRequest) -> str:

@@ -1,6 +1,6 @@
 """The engine: get, list and update of any resource, from its declaration.
 
-Creating, and every transition, are operations of their own; they use `load` and `change`.
+Creating is an operation of its own; so is every transition, by means of `change`.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,8 +16,8 @@ from server.resources.page import ListRequest, Page, PageRequest, count_fitting
 from server.resources.page_token import PageToken
 from server.resources.resource import M, N, Resource
 from server.resources.timestamps import to_datetime
-from server.store.changes import Mutation, MutationRequest, mutation
-from server.store.connection import Row
+from server.store.changes import MutationRequest, change_parameters, once
+from server.store.connection import Row, Transaction
 from server.store.statements import COUNT_LIMIT, Statements
 from server.store.store import Store
 
@@ -36,9 +36,13 @@ class Collection(Generic[M, N]):
         self.store = store
         self.resource = resource
         self._statements = Statements(
-            resource.table, resource.columns, resource.scope, resource.order
+            resource.table,
+            resource.columns,
+            resource.order,
+            scope=resource.scope,
+            workspace=resource.workspace_column,
         )
-        self._order_indexes = [list(resource.columns).index(name) for name in resource.order]
+        self._order_indexes = [resource.columns.index(name) for name in resource.order]
 
     def get(self, name: N) -> M:
         """One resource (AIP-131). Raises NotFound."""
@@ -76,47 +80,52 @@ class Collection(Generic[M, N]):
     def change(self, name: N, request: MutationRequest, etag: str, apply: Callable[[M], None]) -> M:
         """Loads one resource, lets `apply` change the message, and stores what differs.
 
-        The way of every mutation of one existing resource: the request id is looked at first,
-        then the etag, then the rules in `apply`, in one transaction that ends with its change.
+        The way of every mutation of one existing resource. A repeated request changes nothing and
+        is answered with the resource as it is now.
         """
-        workspace = self.store.workspace_key(self.resource.workspace(name))
-        with mutation(self.store.database, workspace, request) as work:
-            before = self.load(work, name)
-            if work.earlier is not None:
-                return before
-            if etag and etag != _etag(before):
-                raise EtagMismatch(name, _etag(before))
-            after = type(before)()
-            after.CopyFrom(before)
-            try:
-                apply(after)
-            except IllegalTransition as error:
-                raise error.about(name) from None
-            return self._save(work, name, before, after)
 
-    def load(self, work: Mutation, name: N) -> M:
-        """One resource, which nobody else changes until this transaction ends."""
-        row = work.transaction.one(self._statements.one_locked, self._key(name))
-        return self._read_found(name, row)
+        def work() -> M:
+            with self.store.database.transaction() as transaction:
+                return self._change(transaction, name, request, etag, apply)
+
+        workspace = self.store.workspace_key(self.resource.workspace(name))
+        return once(self.store.database, workspace, request, work, lambda _: self.get(name))
+
+    def _change(
+        self,
+        transaction: Transaction,
+        name: N,
+        request: MutationRequest,
+        etag: str,
+        apply: Callable[[M], None],
+    ) -> M:
+        key = self._key(name)
+        before = self._read_found(name, transaction.one(self._statements.one_locked, key))
+        if etag and etag != _etag(before):
+            raise EtagMismatch(name, _etag(before))
+        after = type(before)()
+        after.CopyFrom(before)
+        try:
+            apply(after)
+        except IllegalTransition as error:
+            raise error.about(name) from None
+        old, new = self.resource.write(before), self.resource.write(after)
+        changed = [column for column in new if new[column] != old[column]]
+        if not changed and not request.request_id:
+            return before
+        parameters = {
+            **key,
+            **{f"new_{column}": new[column] for column in changed},
+            **change_parameters(request, str(name).rpartition("/")[0]),
+            "before": {column: old[column] for column in changed},
+        }
+        return self._read_found(name, transaction.one(self._statements.update(changed), parameters))
 
     def _check(self, name: N, message: M) -> None:
         found = self.resource.violations(name, message)
         if found:
             singular = self.resource.singular
             raise InvalidFields([(f"{singular}.{field}", what) for field, what in found])
-
-    def _save(self, work: Mutation, name: N, before: M, after: M) -> M:
-        old, new = self.resource.write(before), self.resource.write(after)
-        changed = [column for column in new if new[column] != old[column]]
-        if not changed:
-            work.record_request(name, before)
-            return before
-        values = {f"new_{column}": new[column] for column in changed}
-        query = self._statements.update(changed)
-        row = work.transaction.one(query, {**self._key(name), **values})
-        stored = self._read_found(name, row)
-        work.record((name, before, stored))
-        return stored
 
     def _rows(self, scope: str, wanted: PageRequest) -> Sequence[Row]:
         bounds: dict[str, Any] = {"scope": scope, "limit": wanted.size + 1, "skip": wanted.skip}

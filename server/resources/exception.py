@@ -6,28 +6,23 @@ What may be done to one is in `operations/exceptions.py`.
 from typing import Any
 
 from kintsugi.v1 import exception_pb2 as pb
-from sqlalchemy import ColumnElement
 
 from server.domain.errors import Violation
 from server.domain.exception_rules import violations
 from server.domain.names import ExceptionName, RunName, WorkspaceName
 from server.resources.resource import Resource
-from server.resources.timestamps import microseconds, set_timestamp
+from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
 from server.store.store import Store
 from server.store.tables import exceptions
 
-_TIMES = ("create_time", "update_time", "last_occurrence_time")
-_PLAIN = (
+_COLUMNS = (
+    *("create_time", "update_time", "last_occurrence_time"),
     *("id", "automation", "run", "start_byte", "end_byte", "group"),
     *("number", "message", "execution_id", "stage", "state", "description", "assignee"),
-    *("resolver", "resolution_guide_entry", "resolution_note", "extra", "occurrence_count"),
-    "version",
+    *("resolver", "resolution_guide_entry", "resolution_note"),
+    *("extra", "occurrence_count", "version"),
 )
-_COLUMNS: dict[str, ColumnElement[Any]] = {
-    **{name: microseconds(exceptions.c[name]) for name in _TIMES},
-    **{name: exceptions.c[name] for name in _PLAIN},
-}
 
 
 def _read(parent: str, row: Row) -> pb.Exception:
@@ -99,6 +94,7 @@ EXCEPTION: Resource[pb.Exception, ExceptionName] = Resource(
     scope="workspace",
     scope_key=Store.workspace_key,
     workspace=_workspace,
+    workspace_column="workspace",
     violations=_violations,
     mutable=("assignee", "group", "extra"),
 )

@@ -3,12 +3,12 @@
 The declarations themselves are in modules of their own, one each.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import Table
 
 from server.domain.errors import Violation
 from server.domain.names import ResourceName, WorkspaceName
@@ -35,10 +35,10 @@ class Resource(Generic[M, N]):
     """One kind of resource.
 
     - `singular`: what a request calls it.
-    - `columns`: what a row has, in order; `order` must be among them.
+    - `columns`: what a row has, in order; those of `order` must be among them.
     - `read`: the message of a row, given the parent's name. `write`: the columns of a message.
     - `scope`: the column that holds the parent; `scope_key` finds its value or raises NotFound.
-    - `workspace`: the workspace whose change record a mutation is written to.
+    - `workspace`: the workspace that the resource is in; `workspace_column` holds its uid.
     - `violations`: what is wrong with a message that a caller changed, by its fields.
     - `mutable`: the fields that an update may change.
     - `order`: the columns that a list is ordered by, all descending; together unique in a parent.
@@ -48,12 +48,13 @@ class Resource(Generic[M, N]):
     message: type[M]
     name: type[N]
     table: Table
-    columns: Mapping[str, ColumnElement[Any]]
+    columns: tuple[str, ...]
     read: Callable[[str, Row], M]
     write: Callable[[M], dict[str, Any]]
     scope: str
     scope_key: Callable[[Store, Any], str]
     workspace: Callable[[N], WorkspaceName]
+    workspace_column: str
     violations: Callable[[N, M], list[Violation]]
     mutable: tuple[str, ...]
     order: tuple[str, ...] = ("create_time", "id")

@@ -6,23 +6,17 @@ How one is created is in `operations/workspaces.py`.
 from typing import Any
 
 from kintsugi.v1 import workspace_pb2 as pb
-from sqlalchemy import ColumnElement
 
 from server.domain.errors import Violation
 from server.domain.names import OrganizationName, WorkspaceName
 from server.domain.workspace_rules import violations
 from server.resources.resource import Resource
-from server.resources.timestamps import microseconds, set_timestamp
+from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
 from server.store.store import Store
 from server.store.tables import workspaces
 
-_TIMES = ("create_time", "update_time")
-_PLAIN = ("id", "uid", "title", "features", "version")
-_COLUMNS: dict[str, ColumnElement[Any]] = {
-    **{name: microseconds(workspaces.c[name]) for name in _TIMES},
-    **{name: workspaces.c[name] for name in _PLAIN},
-}
+_COLUMNS = ("create_time", "update_time", "id", "uid", "title", "features", "version")
 
 
 def _read(parent: str, row: Row) -> pb.Workspace:
@@ -66,6 +60,7 @@ WORKSPACE: Resource[pb.Workspace, WorkspaceName] = Resource(
     scope="organization",
     scope_key=_scope_key,
     workspace=_workspace,
+    workspace_column="uid",
     violations=_violations,
     mutable=("title", "features"),
 )

@@ -1,24 +1,51 @@
-"""The change record: one row for each resource that a mutation changes, in its transaction.
+"""The change record: one row for each resource that a mutation changes, written with it.
 
 It is what makes a repeated `request_id` harmless (AIP-155), and what followers read.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from google.protobuf.field_mask_pb2 import FieldMask
-from google.protobuf.message import Message
-from sqlalchemy import Text, bindparam, cast, func, insert, select
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Insert,
+    Table,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    func,
+    insert,
+    select,
+)
 
-from server.domain.call import Call, current_call
-from server.domain.errors import RequestIdReused
-from server.store.connection import Database, Transaction
+from server.domain.call import current_call
+from server.domain.errors import KintsugiError, RequestIdReused
+from server.store.connection import Database, Parameters
+from server.store.errors import Duplicate
 from server.store.query import Query
-from server.store.tables import TransactionId, changes
+from server.store.tables import changes
 
-M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+
+_GIVEN = ("principal", "method", "request_id", "body_digest")
+_WRITTEN = ("workspace", "resource", *_GIVEN, "before", "after")
+
+_first = changes.alias()
+_EARLIER = Query(
+    select(changes.c.resource, _first.c.body_digest)
+    .join(_first, and_(changes.c.epoch == _first.c.epoch, changes.c.xid == _first.c.xid))
+    .where(
+        changes.c.workspace == _first.c.workspace,
+        *(
+            _first.c[name] == bindparam(name)
+            for name in ("workspace", "principal", "method", "request_id")
+        ),
+    )
+    .order_by(changes.c.id)
+)
 
 
 class MutationRequest(Protocol):
@@ -29,122 +56,82 @@ class MutationRequest(Protocol):
     def SerializeToString(self, *, deterministic: bool) -> bytes: ...  # noqa: N802 - protobuf's
 
 
-_LOCK = Query(select(func.pg_advisory_xact_lock(bindparam("key"))))
+def recorded(
+    write: Insert | Update, table: Table, workspace: str, before: Callable[[CTE], Any]
+) -> tuple[CTE, CTE]:
+    """Makes `write` append the change of the row it writes: the row, and the insert beside it.
 
-_EARLIER = Query(
-    select(changes.c.epoch, changes.c.xid.cast(Text), changes.c.body_digest).where(
-        *(changes.c[name] == bindparam(name) for name in ("workspace", "principal", "method")),
-        changes.c.request_id == bindparam("request_id"),
-    )
-)
-
-_RESOURCES = Query(
-    select(changes.c.resource)
-    .where(
-        changes.c.epoch == bindparam("epoch"),
-        changes.c.xid == cast(bindparam("xid"), TransactionId()),
-        changes.c.workspace == bindparam("workspace"),
-    )
-    .order_by(changes.c.id)
-)
-
-_APPEND = Query(
-    insert(changes).values(
-        {
-            name: bindparam(name)
-            for name in (
-                *("workspace", "principal", "method", "request_id", "body_digest"),
-                *("resource", "before", "after", "changed"),
-            )
-        }
-    )
-)
-
-
-class Mutation:
-    """A transaction that appends a change for each resource it changes.
-
-    `earlier` are the names of what the same request has changed before, in their order; it is
-    None the first time. Then there is nothing to do but to answer them as they are now.
+    `workspace` is the column that names the row's workspace; `before` are the columns that
+    changed with their old values, as jsonb, NULL for a row that is new. Needs the parameters of
+    `change_parameters`.
     """
-
-    def __init__(
-        self, transaction: Transaction, workspace: str, request: MutationRequest, call: Call
-    ) -> None:
-        self.transaction = transaction
-        self.workspace = workspace
-        self._call = call
-        self._request_id: str | None = request.request_id or None
-        self._digest = _digest(request) if self._request_id else None
-        self.earlier = self._find_earlier() if self._request_id else None
-
-    def record(self, *changed: tuple[object, M | None, M]) -> None:
-        """Appends a change for each (name, before, after); before is None for what is new."""
-        rows = [self._row(name, before, after) for name, before, after in changed]
-        rows[0] |= {"request_id": self._request_id, "body_digest": self._digest}
-        self._request_id = self._digest = None
-        for row in rows:
-            self.transaction.later(_APPEND, row)
-
-    def record_request(self, name: object, unchanged: Message) -> None:
-        """Remembers a request that had nothing to change, if it has an id."""
-        if self._request_id:
-            self.record((name, unchanged, unchanged))
-
-    def _key(self) -> dict[str, str | None]:
-        return {
-            "workspace": self.workspace,
-            "principal": self._call.principal,
-            "method": self._call.method,
-            "request_id": self._request_id,
-        }
-
-    def _row(self, name: object, before: M | None, after: M) -> dict[str, Any]:
-        changed = [] if before is None else _differing(before, after)
-        return {
-            **self._key(),
-            "request_id": None,
-            "body_digest": None,
-            "resource": str(name),
-            "before": b"" if before is None else _only(before, changed).SerializeToString(),
-            "after": after.SerializeToString(),
-            "changed": changed,
-        }
-
-    def _find_earlier(self) -> list[str] | None:
-        self.transaction.later(_LOCK, {"key": _lock_key(self._key().values())})
-        row = self.transaction.one(_EARLIER, self._key())
-        if row is None:
-            return None
-        epoch, xid, digest = row
-        if digest != self._digest:
-            raise RequestIdReused
-        found = {"epoch": epoch, "xid": xid, "workspace": self.workspace}
-        return [resource for (resource,) in self.transaction.all(_RESOURCES, found)]
+    row = write.returning(table).cte("row")
+    values = {
+        "workspace": row.c[workspace],
+        "resource": bindparam("change_collection", type_=Text) + row.c.id,
+        **{name: bindparam(f"change_{name}", type_=changes.c[name].type) for name in _GIVEN},
+        "before": before(row),
+        "after": func.to_jsonb(row.table_valued()),
+    }
+    chosen: list[ColumnElement[Any]] = [values[name] for name in _WRITTEN]
+    change = insert(changes).from_select(list(_WRITTEN), select(*chosen)).cte("change")
+    return row, change
 
 
-@contextmanager
-def mutation(database: Database, workspace: str, request: MutationRequest) -> Iterator[Mutation]:
-    """A transaction of the current call. A twin with the same request id waits until it ends."""
-    with database.transaction() as transaction:
-        yield Mutation(transaction, workspace, request, current_call())
+def change_parameters(
+    request: MutationRequest, collection: str, *, is_first: bool = True
+) -> dict[str, Any]:
+    """What a recorded statement needs to know of the current call.
+
+    `collection` is the name of the resource without its id. Only the first change of a request
+    carries its id.
+    """
+    call = current_call()
+    has_id = bool(request.request_id) and is_first
+    return {
+        "change_collection": f"{collection}/",
+        "change_principal": call.principal,
+        "change_method": call.method,
+        "change_request_id": request.request_id if has_id else None,
+        "change_body_digest": _digest(request) if has_id else None,
+    }
+
+
+def once(
+    database: Database,
+    workspace: str,
+    request: MutationRequest,
+    work: Callable[[], T],
+    repeat: Callable[[Sequence[str]], T],
+) -> T:
+    """Does the work, or, where the same request was carried out before, only answers again.
+
+    The unique index of the change record decides: the work of a repetition fails, be it there or
+    at what the first one left behind, and is undone. Then `repeat` answers with the resources
+    that the first one changed, by their names, in its order. Raises RequestIdReused.
+    """
+    try:
+        return work()
+    except (KintsugiError, Duplicate):
+        earlier = _find_earlier(database, workspace, request) if request.request_id else []
+        if not earlier:
+            raise
+    return repeat(earlier)
+
+
+def _find_earlier(database: Database, workspace: str, request: MutationRequest) -> list[str]:
+    call = current_call()
+    key: Parameters = {
+        "workspace": workspace,
+        "principal": call.principal,
+        "method": call.method,
+        "request_id": request.request_id,
+    }
+    rows = database.all(_EARLIER, key)
+    if rows and rows[0][1] != _digest(request):
+        raise RequestIdReused
+    return [resource for resource, _ in rows]
 
 
 def _digest(request: MutationRequest) -> bytes:
     return hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
-
-
-def _lock_key(parts: Iterable[str | None]) -> int:
-    joined = "\0".join(part or "" for part in parts).encode()
-    return int.from_bytes(hashlib.sha256(joined).digest()[:8], "big", signed=True)
-
-
-def _differing(before: M, after: M) -> list[str]:
-    fields = after.DESCRIPTOR.fields
-    return [f.name for f in fields if getattr(before, f.name) != getattr(after, f.name)]
-
-
-def _only(message: M, fields: Sequence[str]) -> M:
-    kept = type(message)()
-    FieldMask(paths=fields).MergeMessage(message, kept)
-    return kept

@@ -1,11 +1,12 @@
-"""Connections to PostgreSQL and the two ways of using one: a read, and a transaction.
+"""Connections to PostgreSQL and the two ways of using one: a statement alone, and a transaction.
 
 What is read and written is said elsewhere in `store/`; nobody above it sees a connection.
 """
 
+import select
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -14,12 +15,11 @@ from psycopg_pool import ConnectionPool
 
 from server.domain.call import remaining_seconds
 from server.domain.errors import DeadlinePassed
-from server.store.errors import is_lost_connection, translated
+from server.store.errors import translated
 from server.store.query import Query
 
 Row = tuple[Any, ...]
 Parameters = Mapping[str, Any]
-Statement = tuple[str, Parameters]
 
 _PATIENCE_SECONDS = 5
 """How long a call waits for a connection before the database counts as unreachable."""
@@ -42,65 +42,33 @@ class Connection(psycopg.Connection[Row]):
             self.execute(f"SET transaction_timeout = {limit}")
             self.limit_ms = limit
 
+    def was_closed(self) -> bool:
+        """Whether the server has ended it: while it is idle, that is all there is to be told."""
+        waiting = select.poll()
+        waiting.register(self.fileno(), select.POLLIN)
+        return bool(waiting.poll(0))
+
+    def all(self, query: Query, parameters: Parameters) -> list[Row]:
+        return self.execute(query.text, query.parameters(parameters)).fetchall()
+
 
 class Transaction:
-    """An open transaction; it commits when the block that opened it ends without an error.
+    """An open transaction; it commits when the block that opened it ends without an error."""
 
-    What needs no answer, BEGIN and COMMIT too, is sent along with the next statement that does:
-    round trips are what a short transaction costs most.
-    """
-
-    def __init__(self, connection: Connection, renew: Callable[[], Connection]) -> None:
-        """`renew` gives another connection if the first one turns out to be dead."""
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._renew = renew
-        self._unsent: list[Statement] = [("BEGIN", {})]
-        self._is_fresh = True
 
     def one(self, query: Query, parameters: Parameters) -> Row | None:
         """The only row, or None."""
-        rows = self.all(query, parameters)
+        rows = self._connection.all(query, parameters)
         return rows[0] if rows else None
-
-    def all(self, query: Query, parameters: Parameters) -> list[Row]:
-        [rows] = self._send([(query.text, query.parameters(parameters))])
-        return rows
 
     def each(self, query: Query, parameters: Sequence[Parameters]) -> list[Row]:
         """The one row that the query answers for each set of parameters, in one round trip."""
-        answers = self._send([(query.text, query.parameters(each)) for each in parameters])
-        return [row for [row] in answers]
-
-    def later(self, query: Query, parameters: Parameters) -> None:
-        """Runs the query before the next one, or before the end; its answer is not wanted."""
-        self._unsent.append((query.text, query.parameters(parameters)))
-
-    def commit(self) -> None:
-        self._unsent.append(("COMMIT", {}))
-        self._run([])
-
-    def roll_back(self) -> None:
-        with suppress(psycopg.Error):
-            self._connection.execute("ROLLBACK")
-
-    def _send(self, statements: Sequence[Statement]) -> list[list[Row]]:
-        try:
-            return self._run(statements)
-        except psycopg.OperationalError as error:
-            if not (self._is_fresh and is_lost_connection(error)):
-                raise
-        self._connection = self._renew()
-        return self._run(statements)
-
-    def _run(self, statements: Sequence[Statement]) -> list[list[Row]]:
-        if self._is_fresh:
-            self._connection.limit(remaining_seconds())
-        with self._connection.pipeline():
-            for statement in self._unsent:
-                self._connection.execute(*statement)
-            cursors = [self._connection.execute(*statement) for statement in statements]
-        self._is_fresh, self._unsent = False, []
-        return [cursor.fetchall() for cursor in cursors]
+        with self._connection.cursor() as cursor:
+            given = [query.parameters(each) for each in parameters]
+            cursor.executemany(query.text, given, returning=True)
+            return [row for _ in cursor.results() for row in cursor.fetchall()]
 
 
 class Database:
@@ -122,49 +90,48 @@ class Database:
         self._pool.close()
 
     def one(self, query: Query, parameters: Parameters) -> Row | None:
-        """A read of one row, by itself. Raises DatabaseUnavailable, DeadlinePassed."""
+        """A statement by itself that answers one row or none.
+
+        Raises DatabaseUnavailable, DeadlinePassed, Duplicate.
+        """
         rows = self.all(query, parameters)
         return rows[0] if rows else None
 
     def all(self, query: Query, parameters: Parameters) -> list[Row]:
-        """A read by itself, once more if its connection turns out to be dead."""
-        with translated():
-            try:
-                return self._read(query, parameters)
-            except psycopg.OperationalError as error:
-                if not is_lost_connection(error):
-                    raise
-            self._pool.check()
-            return self._read(query, parameters)
+        """A statement by itself; it is committed when this returns."""
+        with self._connection() as connection:
+            return connection.all(query, parameters)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """A transaction that ends, committed or not, before the call's deadline does."""
-        with translated(), ExitStack() as leases:
-            connection = leases.enter_context(self._connection())
-            transaction = Transaction(connection, lambda: self._renew(leases))
-            try:
-                yield transaction
-                transaction.commit()
-            except BaseException:
-                transaction.roll_back()
-                raise
-
-    def _renew(self, leases: ExitStack) -> Connection:
-        self._pool.check()
-        return leases.enter_context(self._connection())
-
-    def _read(self, query: Query, parameters: Parameters) -> list[Row]:
+        """A transaction that ends, committed or not, at about the call's deadline at the latest."""
         with self._connection() as connection:
-            connection.limit(remaining_seconds())
-            return connection.execute(query.text, query.parameters(parameters)).fetchall()
+            connection.execute("BEGIN")
+            try:
+                yield Transaction(connection)
+            except BaseException:
+                with suppress(psycopg.Error):
+                    connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
-        connection = self._pool.getconn(min(max(remaining_seconds(), 0), _PATIENCE_SECONDS))
-        try:
-            yield connection
-        finally:
+        with translated():
+            connection = self._living_connection()
+            try:
+                connection.limit(remaining_seconds())
+                yield connection
+            finally:
+                self._pool.putconn(connection)
+
+    def _living_connection(self) -> Connection:
+        while True:
+            patience = min(max(remaining_seconds(), 0), _PATIENCE_SECONDS)
+            connection = self._pool.getconn(patience)
+            if not connection.was_closed():
+                return connection
+            connection.close()
             self._pool.putconn(connection)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from psycopg import OperationalError, errors
-from psycopg_pool import PoolTimeout
 
 from server.domain.call import remaining_seconds
 from server.domain.errors import DatabaseUnavailable, DeadlinePassed
@@ -21,17 +20,12 @@ class Duplicate(Exception):
         self.index = index
 
 
-def is_lost_connection(error: OperationalError) -> bool:
-    """Whether the connection had died before it was used, so that another may do better."""
-    return not isinstance(error, PoolTimeout)
-
-
 @contextmanager
 def translated() -> Iterator[None]:
     """Raises DeadlinePassed, DatabaseUnavailable or Duplicate in place of the driver's errors."""
     try:
         yield
-    except (OperationalError, errors.ReadOnlySqlTransaction) as error:
+    except (OperationalError, errors.TransactionTimeout, errors.ReadOnlySqlTransaction) as error:
         # A transaction that took too long loses its connection like any other that is lost.
         raise (DatabaseUnavailable if remaining_seconds() > 0 else DeadlinePassed) from error
     except errors.UniqueViolation as error:

@@ -22,7 +22,7 @@ class Query:
         self.text = str(compiled)
         self._values = {
             name: bind.value
-            for name, bind in getattr(compiled, "binds", {}).items()
+            for bind, name in getattr(compiled, "bind_names", {}).items()
             if not bind.required
         }
 

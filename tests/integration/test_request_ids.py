@@ -10,7 +10,7 @@ from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
 from kintsugi.v1 import workspace_pb2, workspace_service_pb2
 
-from tests.integration.client import WORKSPACE, Client, new_exception, reason, violations
+from tests.integration.client import Client, new_exception, reason, violations
 from tests.integration.conftest import StartServer
 
 
@@ -128,19 +128,23 @@ def test_creating_a_workspace_can_be_repeated(client: Client) -> None:
 def test_every_change_leaves_one_row_with_what_changed(client: Client, database: str) -> None:
     raised = client.raise_one(assignee="users/ada")
     client.update("assignee", name=raised.name, assignee="users/bob")
-    resolved = client.resolve(raised.name)
+    client.resolve(raised.name)
     with psycopg.connect(database) as connection:
         rows = connection.execute(
-            "SELECT method, principal, resource, changed, before, after FROM changes ORDER BY id"
+            "SELECT method, principal, resource, before, after FROM changes ORDER BY id"
         ).fetchall()
+        stored = connection.execute("SELECT to_jsonb(exceptions) FROM exceptions").fetchone()
     assert [row[0].rpartition("/")[2] for row in rows] == [
         "CreateException",
         "UpdateException",
         "ResolveException",
     ]
     assert {(row[1], row[2]) for row in rows} == {("users/local", raised.name)}
-    assert set(rows[1][3]) == {"assignee", "etag", "update_time"}
-    assert pb.Exception.FromString(rows[1][4]).assignee == "users/ada"
-    assert pb.Exception.FromString(rows[1][4]).message == ""
-    assert pb.Exception.FromString(rows[2][5]) == resolved
-    assert WORKSPACE in raised.name
+    assert rows[0][3] is None
+    assert rows[1][3] == {"assignee": "users/ada"}
+    assert rows[1][4]["assignee"] == "users/bob"
+    assert rows[2][3] == {
+        "state": pb.EXCEPTION_STATE_PENDING,
+        "resolver": "",
+    }
+    assert stored == (rows[2][4],)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import psycopg
@@ -153,11 +154,13 @@ def test_a_taken_port_is_one_clear_line(database: str, tmp_path: Path) -> None:
     assert address in line
 
 
-def start_process(database: str, directory: Path) -> tuple[subprocess.Popen[bytes], str]:
+def start_process(
+    database: str, directory: Path, stderr: Any = subprocess.DEVNULL
+) -> tuple[subprocess.Popen[bytes], str]:
     """A `kintsugi serve` of its own, and where it answers."""
     ready = directory / f"{uuid.uuid4()}.json"
     argv = [KINTSUGI, "serve", "--database-url", database, "--grpc-port", "0"]
-    process = subprocess.Popen([*argv, "--ready-file", str(ready)], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([*argv, "--ready-file", str(ready)], stderr=stderr)
     until(ready.exists)
     return process, json.loads(ready.read_text())["grpc"]
 
@@ -177,3 +180,12 @@ def waiting_for_locks(database: str) -> int:
             " WHERE datname = current_database() AND wait_event_type = 'Lock'"
         ).fetchall()
         return int(count)
+
+
+def test_a_log_that_cannot_be_written_fails_no_call(database: str, tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        process, address = start_process(database, tmp_path, stderr=full)
+    client = Client(int(address.rpartition(":")[2]))
+    assert client.get(client.raise_one().name).occurrence_count == 1
+    process.terminate()
+    assert process.wait(10) == 0

@@ -69,9 +69,8 @@ def upgrade() -> None:
             request_id text COLLATE "C",
             body_digest bytea,
             resource text COLLATE "C" NOT NULL,
-            before bytea NOT NULL,
-            after bytea NOT NULL,
-            changed text[] NOT NULL,
+            before jsonb,
+            after jsonb NOT NULL,
             create_time timestamptz NOT NULL DEFAULT clock_timestamp(),
             PRIMARY KEY (workspace, id)
         );
