@@ -7,11 +7,14 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
+from multiprocessing import get_context
 from pathlib import Path
 
 import grpc
@@ -19,7 +22,9 @@ import grpc
 from bench.measure import SECONDS
 
 CONNECTIONS, STREAMS = 4, 8
-WARM_UP = 0.3
+WARM_UP, STARTING = 0.3, 2.0
+"""Seconds before the count: of h2load, and of Python, which starts processes in them."""
+
 TOOL = "h2load" if shutil.which("h2load") else "Python (h2load isn't installed)"
 
 
@@ -69,48 +74,60 @@ def _framed(message: bytes) -> bytes:
 
 
 def _by_python(request: Request) -> float:
-    start = time.monotonic() + WARM_UP
-    threads = CONNECTIONS * STREAMS
-    with ThreadPoolExecutor(threads) as pool:
-        counts = [pool.submit(_count, request, start, start + SECONDS) for _ in range(threads)]
-    return sum(count.result() for count in counts) / SECONDS
+    start = time.monotonic() + STARTING
+    count = partial(_count, request, start)
+    with ProcessPoolExecutor(CONNECTIONS, get_context("spawn")) as pool:
+        return sum(pool.map(count, range(CONNECTIONS))) / SECONDS
 
 
-def _count(request: Request, start: float, end: float) -> int:
+def _count(request: Request, start: float, _process: int) -> int:
+    """How many answers the threads of one process get between the start and the end."""
+    with _Sender(request) as send, ThreadPoolExecutor(STREAMS) as pool:
+        counts = [pool.submit(_count_here, send, start) for _ in range(STREAMS)]
+        return sum(count.result() for count in counts)
+
+
+def _count_here(send: Callable[[], bytes], start: float) -> int:
     count = 0
-    with _Sender(request) as send:
-        while (now := time.monotonic()) < end:
-            send()
-            count += now >= start
+    while (now := time.monotonic()) < start + SECONDS:
+        send()
+        count += now >= start
     return count
 
 
 class _Sender:
-    """A connection to send a request on, again and again."""
+    """Sends a request again and again: a gRPC channel for all threads, or a connection for each."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._close: Callable[[], None]
+        self._closers: list[Callable[[], None]] = []
+        self._own = threading.local()
 
     def __enter__(self) -> Callable[[], bytes]:
         request, message = self._request, self._request.message
         if message is None:
-            connection = HTTPConnection(request.address, timeout=30)
-            self._close = connection.close
-            return lambda: _get(connection, request.path)
+            return self._get
         channel = grpc.insecure_channel(request.address)
-        self._close = channel.close
+        self._closers.append(channel.close)
         call: Callable[..., bytes] = channel.unary_unary(request.path)
         return lambda: call(message, timeout=30)
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        for close in self._closers:
+            close()
 
+    def _get(self) -> bytes:
+        connection = self._connection()
+        connection.request("GET", self._request.path)
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"GET {self._request.path} answered {answer.status}: {body!r}")
+        return body
 
-def _get(connection: HTTPConnection, path: str) -> bytes:
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    body = answer.read()
-    if answer.status != 200:
-        raise RuntimeError(f"GET {path} answered {answer.status}: {body!r}")
-    return body
+    def _connection(self) -> HTTPConnection:
+        if not hasattr(self._own, "connection"):
+            self._own.connection = HTTPConnection(self._request.address, timeout=30)
+            self._closers.append(self._own.connection.close)
+        connection: HTTPConnection = self._own.connection
+        return connection

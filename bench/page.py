@@ -60,7 +60,13 @@ def _bare_rate(stage: Stage, after: pb.Exception, expected: list[pb.Exception]) 
 def _statement(connection: psycopg.Connection[Any], after: pb.Exception) -> tuple[str, Any]:
     """The server's own statement for the rows behind `after`."""
     resource = EXCEPTION
-    order = Statements(resource.table, resource.columns, resource.scope, resource.order)
+    order = Statements(
+        resource.table,
+        resource.columns,
+        resource.order,
+        scope=resource.scope,
+        workspace=resource.workspace_column,
+    )
     named = "SELECT uid FROM workspaces WHERE organization = 'local' AND id = 'default'"
     [workspace] = connection.execute(named).fetchone() or (None,)
     bounds = {
