@@ -81,5 +81,7 @@ def _statement(connection: psycopg.Connection[Any], after: pb.Exception) -> tupl
 
 def _page(connection: psycopg.Connection[Any], text: str, bounds: Any) -> bytes:
     rows = connection.execute(text, bounds).fetchall()
-    exceptions = [EXCEPTION.read(WORKSPACE, row) for row in rows]
-    return service.ListExceptionsResponse(exceptions=exceptions).SerializeToString()
+    response = service.ListExceptionsResponse()
+    for found in rows:
+        EXCEPTION.read(response.exceptions.add, WORKSPACE, found)
+    return response.SerializeToString()

@@ -6,7 +6,6 @@ The only module that knows them all.
 import json
 import os
 import signal
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,7 @@ _log = structlog.get_logger()
 Served = tuple[ServiceDescriptor, Callable[[Any, grpc.Server], None], Any]
 """A service's descriptor, the generated function that adds it to a server, the servicer."""
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 _CONTROL_THREADS = 4
 
 
@@ -104,15 +104,14 @@ def run(settings: Settings) -> None:
     logs.configure(settings.log_level)
     for name in unknown_variables():
         _log.warning("unknown setting", name=name)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    # Blocked before any thread is started, the signals wait until they are asked for.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     server = Server(settings)
     port = server.start()
     _log.info("serving", port=port, pid=os.getpid())
     if settings.ready_file:
         _write_aside(settings.ready_file, {"grpc": f"{settings.grpc_host}:{port}"})
-    stopping.wait()
+    signal.sigwait(_ENDING)
     server.stop()
     _log.info("stopped", pid=os.getpid())
 

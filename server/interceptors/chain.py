@@ -4,7 +4,7 @@ What the layers do is in modules of their own; their order is said here.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,7 +16,7 @@ from server.interceptors.errors import abort, errors
 from server.interceptors.identity import identity
 from server.interceptors.methods import Method
 from server.interceptors.observation import observation
-from server.interceptors.rpc import Layer, Rpc
+from server.interceptors.rpc import Rpc
 from server.interceptors.validation import checked, lenient, validation
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -49,12 +49,7 @@ class Chain(grpc.ServerInterceptor):
         self._methods = methods
         self._pools = pools
         self._wrapped: dict[str, tuple[CallPool, Handler, Handler]] = {}
-        self._layers: tuple[Layer, ...] = (
-            observation,  # outermost, so that it sees every status
-            errors,  # turns what the layers below raise into a status
-            identity(longest_seconds),  # who calls and until when; what follows may use it
-            validation,  # last, so that nothing about the API is told to strangers
-        )
+        self._identity = identity(longest_seconds)
 
     def intercept_service(
         self, continuation: Any, handler_call_details: grpc.HandlerCallDetails
@@ -104,9 +99,12 @@ class Chain(grpc.ServerInterceptor):
     @contextmanager
     def _inside(self, rpc: Rpc) -> Iterator[Any]:
         """Gives what the handler gets: the request, or the client's stream of them."""
-        with ExitStack() as stack:
-            for layer in self._layers:
-                stack.enter_context(layer(rpc))
+        with (
+            observation(rpc),  # outermost, so that it sees every status
+            errors(rpc),  # turns what the layers below raise into a status
+            self._identity(rpc),  # who calls and until when; what follows may use it
+            validation(rpc),  # last, so that nothing about the API is told to strangers
+        ):
             if rpc.requests is None:
                 yield rpc.request
             else:

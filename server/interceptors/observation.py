@@ -6,6 +6,7 @@ Where the metrics are read from is the supervisor's business.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -32,10 +33,20 @@ def observation(rpc: Rpc) -> Iterator[None]:
     finally:
         seconds = time.perf_counter() - started
         code = _code(rpc)
-        _FINISHED.labels(rpc.path, code).inc()
+        _finished(rpc.path, code).inc()
         if not rpc.is_stream:
-            _SECONDS.labels(rpc.path).observe(seconds)
+            _seconds(rpc.path).observe(seconds)
         _log.info("rpc", method=rpc.path, code=code, ms=round(seconds * 1000, 2))
+
+
+@cache
+def _finished(path: str, code: str) -> Counter:
+    return _FINISHED.labels(path, code)
+
+
+@cache
+def _seconds(path: str) -> Histogram:
+    return _SECONDS.labels(path)
 
 
 def _code(rpc: Rpc) -> str:

@@ -41,7 +41,7 @@ def create(exceptions: Exceptions, request: service.CreateExceptionRequest) -> p
     def work() -> pb.Exception:
         recording = change_parameters(request, f"{parent}/exceptions")
         [row] = database.all(_RAISE, _row(workspace, request.exception) | recording)
-        return EXCEPTION.read(str(parent), row)
+        return EXCEPTION.read(pb.Exception, str(parent), row)
 
     def repeat(names: Sequence[str]) -> pb.Exception:
         return exceptions.get(ExceptionName.parse(names[0]))
@@ -69,7 +69,9 @@ def batch_create(
         ]
         with exceptions.store.database.transaction() as transaction:
             answers = transaction.each(_RAISE, parameters)
-        return _reordered([EXCEPTION.read(str(parent), row) for row in answers], order)
+        return _reordered(
+            [EXCEPTION.read(pb.Exception, str(parent), row) for row in answers], order
+        )
 
     def repeat(names: Sequence[str]) -> list[pb.Exception]:
         return _reordered([exceptions.get(ExceptionName.parse(name)) for name in names], order)

@@ -36,7 +36,7 @@ def create(workspaces: Workspaces, request: service.CreateWorkspaceRequest) -> p
     def work() -> pb.Workspace:
         recording = change_parameters(request, f"{parent}/workspaces")
         [row] = database.all(_CREATE, _row(uid, parent, request) | recording)
-        return WORKSPACE.read(str(parent), row)
+        return WORKSPACE.read(pb.Workspace, str(parent), row)
 
     def repeat(names: Sequence[str]) -> pb.Workspace:
         return workspaces.get(WorkspaceName.parse(names[0]))

@@ -12,7 +12,13 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 from server.domain.errors import EtagMismatch, IllegalTransition, InvalidFields, NotFound
 from server.domain.names import ResourceName
 from server.resources.field_mask import fields_to_change
-from server.resources.page import ListRequest, Page, PageRequest, count_fitting
+from server.resources.page import (
+    Items,
+    ListRequest,
+    ListResponse,
+    PageRequest,
+    drop_what_is_too_much,
+)
 from server.resources.page_token import PageToken
 from server.resources.resource import M, N, Resource
 from server.resources.timestamps import to_datetime
@@ -49,21 +55,27 @@ class Collection(Generic[M, N]):
         row = self.store.database.one(self._statements.one, self._key(name))
         return self._read_found(name, row)
 
-    def list(self, parent: ResourceName, request: ListRequest) -> Page[M]:
-        """A page of a parent's resources (AIP-132). Raises InvalidFields, PageTokenInvalid."""
+    def list(
+        self, parent: ResourceName, request: ListRequest, response: ListResponse, items: Items[M]
+    ) -> None:
+        """Fills `response`, and its field `items`, with a page of a parent's resources (AIP-132).
+
+        Raises InvalidFields, PageTokenInvalid.
+        """
         wanted = PageRequest.of(request)
         scope = self.resource.scope_key(self.store, parent)
         total = wanted.token or self._count(scope)
         rows = self._rows(scope, wanted)
-        items = [self.resource.read(str(parent), row) for row in rows[: wanted.size]]
-        fitting = count_fitting(items)
-        page = Page(items[:fitting], total.total_size, total.is_lower_bound)
-        if fitting < len(rows):
-            last = rows[fitting - 1]
-            page.next_page_token = wanted.token_after(
-                [last[index] for index in self._order_indexes], total
-            )
-        return page
+        parent_name = str(parent)
+        for row in rows[: wanted.size]:
+            self.resource.read(items.add, parent_name, row)
+        drop_what_is_too_much(response, items)
+        if len(items) < len(rows):
+            last = rows[len(items) - 1]
+            after = [last[index] for index in self._order_indexes]
+            response.next_page_token = wanted.token_after(after, total)
+        response.total_size = total.total_size
+        response.total_size_is_lower_bound = total.is_lower_bound
 
     def update(self, name: N, message: M, request: UpdateRequest) -> M:
         """Changes fields (AIP-134). Raises NotFound, EtagMismatch, InvalidFields."""
@@ -147,7 +159,7 @@ class Collection(Generic[M, N]):
     def _read_found(self, name: N, row: Row | None) -> M:
         if row is None:
             raise NotFound(name)
-        return self.resource.read(str(name.parent), row)
+        return self.resource.read(self.resource.message, str(name.parent), row)
 
 
 def _etag(message: Any) -> str:

@@ -10,7 +10,7 @@ from kintsugi.v1 import exception_pb2 as pb
 from server.domain.errors import Violation
 from server.domain.exception_rules import violations
 from server.domain.names import ExceptionName, RunName, WorkspaceName
-from server.resources.resource import Resource
+from server.resources.resource import Make, Resource
 from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
 from server.store.store import Store
@@ -25,11 +25,11 @@ _COLUMNS = (
 )
 
 
-def _read(parent: str, row: Row) -> pb.Exception:
+def _read(make: Make[pb.Exception], parent: str, row: Row) -> pb.Exception:
     times, (id, automation, run, start, end, group), plain = row[:3], row[3:9], row[9:]
     number, message, execution_id, stage, state, description, assignee, *rest = plain
     resolver, guide_entry, note, extra, occurrence_count, version = rest
-    exception = pb.Exception(
+    exception = make(
         name=f"{parent}/exceptions/{id}",
         run=f"{parent}/automations/{automation}/runs/{run}",
         message=message,

@@ -1,11 +1,11 @@
-"""One page of a list: what was asked for, and what is answered (AIP-158).
+"""One page of a list: what is asked for, and how much is answered (AIP-158).
 
 Where the rows come from is the engine's business; how a token looks is `page_token`'s.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from google.protobuf.message import Message
 
@@ -19,6 +19,7 @@ MAX_BYTES = 4 * 1024 * 1024
 """A page ends early where its messages would be larger together; it has at least one."""
 
 M = TypeVar("M", bound=Message)
+M_co = TypeVar("M_co", bound=Message, covariant=True)
 
 
 class ListRequest(Protocol):
@@ -26,6 +27,25 @@ class ListRequest(Protocol):
 
     page_size: int
     page_token: str
+
+
+class ListResponse(Protocol):
+    """A response message of a List method."""
+
+    next_page_token: str
+    total_size: int
+    total_size_is_lower_bound: bool
+
+    def ByteSize(self) -> int: ...  # noqa: N802 - protobuf's
+
+
+class Items(Protocol[M_co]):
+    """The field of a response that holds the resources."""
+
+    def add(self, **fields: Any) -> M_co: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[M_co]: ...
+    def __delitem__(self, key: slice) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -53,24 +73,17 @@ class PageRequest:
         return page_token.encode(token, self.binding)
 
 
-@dataclass
-class Page(Generic[M]):
-    """The messages of a page, and how many there are over all pages."""
-
-    items: list[M]
-    total_size: int
-    is_lower_bound: bool
-    next_page_token: str = ""
-
-
-def count_fitting(messages: Sequence[Message]) -> int:
-    """How many of the messages, from the first, one answer can hold."""
-    size = 0
-    for count, message in enumerate(messages):
-        size += message.ByteSize()
+def drop_what_is_too_much(response: ListResponse, items: Items[M]) -> None:
+    """Takes items away from the end until the answer is of a size that can be sent."""
+    if response.ByteSize() <= MAX_BYTES:
+        return
+    size, count = 0, 0
+    for item in items:
+        size += item.ByteSize()
         if size > MAX_BYTES and count > 0:
-            return count
-    return len(messages)
+            break
+        count += 1
+    del items[count:]
 
 
 def _check_not_negative(numbers: dict[str, int]) -> None:

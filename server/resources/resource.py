@@ -30,13 +30,17 @@ M = TypeVar("M", bound=Message)
 N = TypeVar("N", bound=ChildName)
 
 
+Make = Callable[..., M]
+"""Makes a message of fields: its class, or the `add` of a list, which spares a copy."""
+
+
 @dataclass(frozen=True)
 class Resource(Generic[M, N]):
     """One kind of resource.
 
     - `singular`: what a request calls it.
     - `columns`: what a row has, in order; those of `order` must be among them.
-    - `read`: the message of a row, given the parent's name. `write`: the columns of a message.
+    - `read`: makes the message of a row, given the parent's name. `write`: a message's columns.
     - `scope`: the column that holds the parent; `scope_key` finds its value or raises NotFound.
     - `workspace`: the workspace that the resource is in; `workspace_column` holds its uid.
     - `violations`: what is wrong with a message that a caller changed, by its fields.
@@ -49,7 +53,7 @@ class Resource(Generic[M, N]):
     name: type[N]
     table: Table
     columns: tuple[str, ...]
-    read: Callable[[str, Row], M]
+    read: Callable[[Make[M], str, Row], M]
     write: Callable[[M], dict[str, Any]]
     scope: str
     scope_key: Callable[[Store, Any], str]

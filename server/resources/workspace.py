@@ -10,7 +10,7 @@ from kintsugi.v1 import workspace_pb2 as pb
 from server.domain.errors import Violation
 from server.domain.names import OrganizationName, WorkspaceName
 from server.domain.workspace_rules import violations
-from server.resources.resource import Resource
+from server.resources.resource import Make, Resource
 from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
 from server.store.store import Store
@@ -19,9 +19,9 @@ from server.store.tables import workspaces
 _COLUMNS = ("create_time", "update_time", "id", "uid", "title", "features", "version")
 
 
-def _read(parent: str, row: Row) -> pb.Workspace:
+def _read(make: Make[pb.Workspace], parent: str, row: Row) -> pb.Workspace:
     create_time, update_time, id, uid, title, features, version = row
-    workspace = pb.Workspace(
+    workspace = make(
         name=f"{parent}/workspaces/{id}",
         uid=str(uid),
         title=title,

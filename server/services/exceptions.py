@@ -38,13 +38,10 @@ class ExceptionService(ExceptionServiceServicer):
     def ListExceptions(
         self, request: service.ListExceptionsRequest, context: grpc.ServicerContext
     ) -> service.ListExceptionsResponse:
-        page = self._exceptions.list(WorkspaceName.parse(request.parent), request)
-        return service.ListExceptionsResponse(
-            exceptions=page.items,
-            next_page_token=page.next_page_token,
-            total_size=page.total_size,
-            total_size_is_lower_bound=page.is_lower_bound,
-        )
+        response = service.ListExceptionsResponse()
+        parent = WorkspaceName.parse(request.parent)
+        self._exceptions.list(parent, request, response, response.exceptions)
+        return response
 
     def UpdateException(
         self, request: service.UpdateExceptionRequest, context: grpc.ServicerContext

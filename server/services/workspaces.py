@@ -32,13 +32,10 @@ class WorkspaceService(WorkspaceServiceServicer):
     def ListWorkspaces(
         self, request: service.ListWorkspacesRequest, context: grpc.ServicerContext
     ) -> service.ListWorkspacesResponse:
-        page = self._workspaces.list(OrganizationName.parse(request.parent), request)
-        return service.ListWorkspacesResponse(
-            workspaces=page.items,
-            next_page_token=page.next_page_token,
-            total_size=page.total_size,
-            total_size_is_lower_bound=page.is_lower_bound,
-        )
+        response = service.ListWorkspacesResponse()
+        parent = OrganizationName.parse(request.parent)
+        self._workspaces.list(parent, request, response, response.workspaces)
+        return response
 
     def UpdateWorkspace(
         self, request: service.UpdateWorkspaceRequest, context: grpc.ServicerContext

@@ -7,10 +7,12 @@ import select
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
+from json import JSONDecoder
 from typing import Any
 
 import psycopg
-from psycopg.types.json import JsonbDumper
+from psycopg.types.json import JsonbDumper, set_json_loads
 from psycopg_pool import ConnectionPool
 
 from server.domain.call import remaining_seconds
@@ -20,6 +22,8 @@ from server.store.query import Query
 
 Row = tuple[Any, ...]
 Parameters = Mapping[str, Any]
+
+_JSON = JSONDecoder()
 
 _PATIENCE_SECONDS = 5
 """How long a call waits for a connection before the database counts as unreachable."""
@@ -32,6 +36,11 @@ class Connection(psycopg.Connection[Row]):
     """A connection that remembers its `transaction_timeout`, to set it only when it changes."""
 
     limit_ms = 0
+
+    @cached_property
+    def _cursor(self) -> psycopg.Cursor[Row]:
+        """One for all statements: whoever has the connection reads a result before the next."""
+        return self.cursor()
 
     def limit(self, seconds: float) -> None:
         """Bounds every transaction that begins from now on. Raises DeadlinePassed."""
@@ -49,7 +58,7 @@ class Connection(psycopg.Connection[Row]):
         return bool(waiting.poll(0))
 
     def all(self, query: Query, parameters: Parameters) -> list[Row]:
-        return self.execute(query.text, query.parameters(parameters)).fetchall()
+        return self._cursor.execute(query.text, query.parameters(parameters)).fetchall()
 
 
 class Transaction:
@@ -137,3 +146,9 @@ class Database:
 
 def _configure(connection: psycopg.Connection[Any]) -> None:
     connection.adapters.register_dumper(dict, JsonbDumper)
+    # json.loads would guess the encoding of every value first.
+    set_json_loads(_load_json, connection)
+
+
+def _load_json(data: str | bytes) -> Any:
+    return _JSON.decode(data if isinstance(data, str) else data.decode())

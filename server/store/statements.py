@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     extract,
     func,
+    literal_column,
     select,
     text,
     tuple_,
@@ -36,7 +37,7 @@ def read_columns(source: FromClause, names: Sequence[str]) -> list[ColumnElement
 
 def _read_column(column: ColumnElement[Any]) -> ColumnElement[Any]:
     if isinstance(column.type, TIMESTAMP):
-        return (extract("epoch", column) * 1_000_000).cast(BigInteger)
+        return (extract("epoch", column) * literal_column("1000000")).cast(BigInteger)
     return column
 
 
