@@ -1,0 +1,96 @@
+"""Syntax tree and schema to condition.
+
+Every name is found, every value converted and every operator allowed, or refused by an error.
+"""
+
+from filters.ast import And, Call, Comparison, Expression, Literal, Member, Not, Or
+from filters.conditions import All, AnyOf, Checked, Condition, Contains, Negation, Operand
+from filters.errors import FilterTypeError, quote
+from filters.fields import is_star
+from filters.schema import Schema
+
+
+def check(expression: Expression, schema: Schema) -> Checked:
+    """What a filter means for a resource. Raises FilterTypeError where it means nothing."""
+    checker = _Checker(schema)
+    condition = checker.condition(expression)
+    return Checked(condition, frozenset(checker.fields))
+
+
+class _Checker:
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self.fields: set[str] = set()
+
+    def condition(self, node: Expression) -> Condition:
+        match node:
+            case Comparison(field, operator, value, offset):
+                return self._comparison(field, operator, value, offset)
+            case And(terms):
+                return All(tuple([self.condition(term) for term in terms]))
+            case Or(terms):
+                return AnyOf(tuple([self.condition(term) for term in terms]))
+            case Not(term):
+                return Negation(self.condition(term))
+            case Literal():
+                return self._search(node)
+            case Call():
+                raise _no_function(node)
+            case Member():
+                hint = "add :* to ask whether it is set"
+                raise FilterTypeError("a field alone is no condition", node.offset, hint)
+
+    def _search(self, literal: Literal) -> Condition:
+        searched = self._schema.searched
+        if not searched:
+            hint = "compare a field with a value"
+            raise FilterTypeError("there is no text to search here", literal.offset, hint)
+        self.fields.update(operand.path for operand in searched)
+        return AnyOf(tuple(Contains(operand, literal.text) for operand in searched))
+
+    def _comparison(
+        self, field: Member | Call, operator: str, value: Expression, offset: int
+    ) -> Condition:
+        if isinstance(field, Call):
+            raise _no_function(field)
+        operand = self._schema.resolve(field)
+        self.fields.add(operand.path)
+        known = operand.field.operators
+        if operator not in known:
+            message = f"{operand.path} can't be compared by {operator}"
+            raise FilterTypeError(message, offset, f"only by {' '.join(known)}")
+        return self._against(field, operand, operator, value)
+
+    def _against(
+        self, field: Member, operand: Operand, operator: str, value: Expression
+    ) -> Condition:
+        """The comparison with each literal of a value; `!= (a OR b)` is neither of the two."""
+        match value:
+            case Literal():
+                if operand.field.is_container and not is_star(value):
+                    return self._inside(field, value)
+                return operand.field.compare(operand, operator, value)
+            case Not(term):
+                return Negation(self._against(field, operand, operator, term))
+            case And(terms) | Or(terms):
+                parts = tuple([self._against(field, operand, operator, term) for term in terms])
+                every = isinstance(value, And) != (operator == "!=")
+                return All(parts) if every else AnyOf(parts)
+            case Call():
+                raise _no_function(value)
+            case Member():
+                hint = "put all of the value in quotes"
+                raise FilterTypeError("this is the path of a field", value.offset, hint)
+            case Comparison():
+                raise FilterTypeError("a value can't be a comparison", value.offset)
+
+    def _inside(self, field: Member, name: Literal) -> Condition:
+        """`map:key`, `message:field`: what is named inside is present."""
+        names, offsets = (*field.names, name.text), (*field.offsets, name.offset)
+        inner = self._schema.resolve(Member(names, offsets))
+        self.fields.add(inner.path)
+        return inner.field.is_present(inner)
+
+
+def _no_function(call: Call) -> FilterTypeError:
+    return FilterTypeError(f"there is no function {quote(call.name)}", call.offset)

@@ -1,0 +1,121 @@
+"""What every kind of field has in common: how a comparison is read, and what a declaration may say.
+
+The kinds are in strings.py, resource_id.py, scalars.py and times.py; messages are in schema.py.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.types import TypeEngine
+
+from filters.ast import Literal
+from filters.conditions import All, AnyOf, Condition, Equal, IsSet, Negation, Operand, Ordered
+from filters.errors import FilterTypeError, quote
+
+EQUALITY = ("=", "!=", ":")
+ORDERING = ("=", "!=", "<", "<=", ">", ">=", ":")
+NEVER = AnyOf(())
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Field(ABC):
+    """A field of a resource that filters may name; each kind has arguments of its own before these.
+
+    `description` is for the docs. `orderable` fields may stand in order_by; `changing` says that
+    the value may change while a list is being paged through. `read` gives the field's value as
+    protobuf has it, None where unset, out of a message; without it, the attribute of the field's
+    path is taken.
+    """
+
+    description: str = ""
+    orderable: bool = False
+    changing: bool = False
+    read: Callable[[Any], Any] | None = None
+
+    operators: ClassVar[tuple[str, ...]] = EQUALITY
+    is_container: ClassVar[bool] = False
+    placeholder: ClassVar[str] = "{}"
+    """Where a value stands in SQL, around the parameter."""
+    zero: ClassVar[Any] = None
+    """protobuf's default value, which an unset one counts as; None where there is no such value."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> tuple[ColumnElement[Any], ...]:
+        """Where the value is in a row; all are NULL where it is unset."""
+
+    @property
+    def sql_type(self) -> TypeEngine[Any]:
+        """The type that values are sent to the database as."""
+        return self.columns[0].type
+
+    @property
+    @abstractmethod
+    def type_name(self) -> str:
+        """The kind of value, for the docs."""
+
+    @abstractmethod
+    def convert(self, literal: Literal) -> Any:
+        """The value that a literal stands for. Raises FilterTypeError."""
+
+    @property
+    def has_presence(self) -> bool:
+        """Whether the message can say that it is unset, with `HasField`."""
+        return False
+
+    def load(self, raw: Any) -> Any:
+        """A value as protobuf has it, as `convert` gives it."""
+        return raw
+
+    def to_sql(self, value: Any) -> Any:
+        """A value as `convert` gives it, as the parameter that any database driver takes."""
+        return value
+
+    def compare(self, operand: Operand, operator: str, literal: Literal) -> Condition:
+        """What a comparison by one of `operators` means. Raises FilterTypeError."""
+        if operator == ":" and is_star(literal):
+            return self.is_present(operand)
+        if operator in ("=", ":"):
+            return self.equals(operand, literal)
+        if operator == "!=":
+            different = Negation(self.equals(operand, literal))
+            return All((IsSet(operand), different)) if operand.default is None else different
+        return self.order(operand, operator, literal)
+
+    def is_present(self, operand: Operand) -> Condition:
+        """`field:*`: set to something other than its default."""
+        if self.zero is None:
+            return IsSet(operand)
+        changed = Negation(Equal(operand, (self.zero,)))
+        return All((IsSet(operand), changed)) if operand.default is None else changed
+
+    def equals(self, operand: Operand, literal: Literal) -> Condition:
+        """`field = literal`."""
+        return Equal(operand, (self.convert(literal),))
+
+    def order(self, operand: Operand, operator: str, literal: Literal) -> Condition:
+        """`field < literal` and the like."""
+        return Ordered(operand, operator, self.convert(literal))
+
+
+class ColumnField(Field):
+    """A field whose value is in one column, or is one SQL expression."""
+
+    column: ColumnElement[Any]
+
+    @property
+    def columns(self) -> tuple[ColumnElement[Any], ...]:
+        return (self.column,)
+
+
+def is_star(literal: Literal) -> bool:
+    """Whether it is the `*` of `field:*`."""
+    return literal.text == "*" and not literal.quoted
+
+
+def wrong(literal: Literal, expected: str, hint: str = "") -> FilterTypeError:
+    """The error for a literal that is no value of the field it is compared with."""
+    return FilterTypeError(f"{quote(literal.text)} is not {expected}", literal.offset, hint)

@@ -1,0 +1,90 @@
+"""The names and values that a token stands for: its dots, quotes, escapes and wildcards."""
+
+import re
+from itertools import accumulate
+
+from filters.ast import Literal, Member
+from filters.errors import FilterSyntaxError, quote
+
+_STRING = r"""(?:"[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*')"""
+_ONE_STRING = re.compile(_STRING, re.DOTALL)
+_PART = re.compile(rf"""({_STRING})|([^."']+)""", re.DOTALL)
+# A \u takes the other half of a surrogate pair with it.
+_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}(?:\\u[dD][c-fC-F][0-9a-fA-F]{2})?|.)", re.DOTALL)
+_ESCAPE_OR_STAR = re.compile(rf"{_ESCAPE.pattern}|\*", re.DOTALL)
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"', "*": "*"}
+
+
+def member(token: re.Match[str]) -> Member:
+    """The path that a token names, as the field of a comparison."""
+    text, start = token[0], token.start()
+    if '"' in text or "'" in text:
+        parts = [_part(part, start) for part in _PART.finditer(text)]
+        names, offsets = zip(*[(part.text, part.offset) for part in parts], strict=True)
+        return Member(names, offsets, parts[0].quoted)
+    if "." not in text:
+        return Member((text,), (start,))
+    plain = text.split(".")
+    lengths = [len(name) + 1 for name in plain[:-1]]
+    return Member(tuple(plain), tuple(accumulate(lengths, initial=start)))
+
+
+def operand(token: re.Match[str]) -> Literal | Member:
+    """What a token means alone or as a value: a literal, or a dotted path with a part in quotes."""
+    text = token[0]
+    if '"' not in text and "'" not in text:
+        return plain_literal(text, token.start())
+    if _ONE_STRING.fullmatch(text):
+        return quoted_literal(text[1:-1], token.start())
+    return member(token)
+
+
+def plain_literal(text: str, offset: int) -> Literal:
+    """The literal written without quotes."""
+    return Literal(text, offset, False, _stars(text) if "*" in text else ())  # noqa: FBT003
+
+
+def quoted_literal(raw: str, offset: int) -> Literal:
+    """The literal written `raw` inside quotes, the first of which stands at `offset`."""
+    if "\\" not in raw:
+        return Literal(raw, offset, True, _stars(raw) if "*" in raw else ())  # noqa: FBT003
+    if "*" not in raw:
+        return Literal(_unescape(raw, offset + 1), offset, True)  # noqa: FBT003
+    pieces, start = list[str](), 0
+    for found in _ESCAPE_OR_STAR.finditer(raw):
+        if found[0] == "*":
+            pieces.append(_unescape(raw[start : found.start()], offset + 1 + start))
+            start = found.end()
+    stars = accumulate([len(piece) + 1 for piece in pieces], initial=-1)
+    pieces.append(_unescape(raw[start:], offset + 1 + start))
+    return Literal("*".join(pieces), offset, True, tuple(stars)[1:])  # noqa: FBT003
+
+
+def _part(part: re.Match[str], start: int) -> Literal:
+    quoted, plain = part.groups()
+    offset = start + part.start()
+    return quoted_literal(quoted[1:-1], offset) if quoted else plain_literal(plain, offset)
+
+
+def _stars(text: str) -> tuple[int, ...]:
+    return tuple([index for index, character in enumerate(text) if character == "*"])
+
+
+def _unescape(raw: str, offset: int) -> str:
+    return _ESCAPE.sub(lambda found: _character(found[0], offset + found.start()), raw)
+
+
+def _character(escape: str, offset: int) -> str:
+    known = _ESCAPED.get(escape[1:])
+    if known is not None:
+        return known
+    if len(escape) == 2:
+        hint = r"there are \\ \' \" \n \t \r \* \uXXXX; a backslash itself is written \\"
+        raise FilterSyntaxError(f"{quote(escape)} is no escape", offset, hint)
+    try:
+        character = bytes.fromhex(escape.replace("\\u", "")).decode("utf-16-be")
+    except UnicodeDecodeError:
+        character = ""
+    if character in ("", "\0"):
+        raise FilterSyntaxError(f"{quote(escape)} is no character", offset)
+    return character

@@ -1,0 +1,90 @@
+"""Fields that refer to another resource: ResourceId."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, types
+
+from filters.ast import Literal
+from filters.conditions import All, AnyOf, Condition, Equal, Operand
+from filters.fields import ColumnField, wrong
+from filters.strings import String
+
+MOST_IDS = 500
+
+
+@dataclass(frozen=True, eq=False)
+class ResourceId(ColumnField):
+    """The id of a resource, alone in a text column; an unset one counts as empty.
+
+    A filter gives the id, or the full resource name, `…/automations/ID` for the collection
+    "automations"; the message has either. `parent` is the SQL of what stands before the collection
+    in the name: with it, a full name matches under that parent only; without it, only its last part
+    counts. With `any_of`, `"a OR b"` in quotes matches both ids.
+    """
+
+    collection: str
+    column: ColumnElement[Any]
+    parent: ColumnElement[Any] | None = None
+    any_of: bool = False
+
+    sql_type = types.Text()
+    zero = ""
+
+    @property
+    def type_name(self) -> str:
+        return f"id, or name `…/{self.collection}/ID`"
+
+    def convert(self, literal: Literal) -> str:
+        return literal.text
+
+    def load(self, raw: Any) -> str:
+        return str(raw).rpartition("/")[2]
+
+    def equals(self, operand: Operand, literal: Literal) -> Condition:
+        ids, named = list[str](), list[Condition]()
+        for name in self._names(literal):
+            above, last = self._split(name, literal)
+            if above and self.parent is not None:
+                is_last = Equal(operand, (last,))
+                named.append(All((is_last, Equal(self._above(operand, self.parent), (above,)))))
+            else:
+                ids.append(last)
+        if not named:
+            return Equal(operand, tuple(ids))
+        return AnyOf((Equal(operand, tuple(ids)), *named) if ids else tuple(named))
+
+    def _names(self, literal: Literal) -> list[str]:
+        if not self.any_of or not literal.quoted or " OR " not in literal.text:
+            return [literal.text]
+        names = [name.strip() for name in literal.text.split(" OR ")]
+        if len(names) > MOST_IDS or not all(names):
+            raise wrong(literal, f"a list of ids with OR between them, at most {MOST_IDS}")
+        return names
+
+    def _split(self, name: str, literal: Literal) -> tuple[str, str]:
+        """What stands before the collection in a name, if anything, and the id."""
+        if "/" not in name:
+            return "", name
+        above, found, last = f"/{name}".rpartition(f"/{self.collection}/")
+        if not found or not last or "/" in last:
+            hint = f"write the id, or …/{self.collection}/ID"
+            raise wrong(literal, f"a name out of {self.collection}", hint)
+        return above[1:], last
+
+    def _above(self, operand: Operand, parent: ColumnElement[Any]) -> Operand:
+        field = NameParent(self.collection, parent)
+        return replace(operand, field=field, columns=field.columns)
+
+
+@dataclass(frozen=True, eq=False)
+class NameParent(String):
+    """What stands before the collection in a resource name."""
+
+    collection: str
+    column: ColumnElement[Any]
+
+    zero = ""
+
+    def load(self, raw: Any) -> str:
+        return str(raw).rpartition(f"/{self.collection}/")[0]
