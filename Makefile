@@ -47,6 +47,7 @@ gen: install
 	$(PROTOC) --python_out=gen --mypy_out=quiet:gen $(PROTOS)
 	$(PROTOC) --grpc_python_out=gen --mypy_grpc_out=quiet:gen $(SERVICES)
 	$(PROTOC) --include_imports --descriptor_set_out=gen/kintsugi/v1/descriptors.binpb $(PROTOS) $(DETAILS)
+	$(BIN)/python -m server.resources.document
 
 # Makes the protos as they are now the ones that later changes must not break.
 release-protos: install

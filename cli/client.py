@@ -52,9 +52,13 @@ class Client:
     def get(self, name: str) -> pb.Exception:
         return self._call(self._stub.GetException, service.GetExceptionRequest(name=name))
 
-    def pages(self, limit: int) -> Iterator[service.ListExceptionsResponse]:
-        """Pages of the workspace, newest first, with at most `limit` exceptions in all."""
-        request = service.ListExceptionsRequest(parent=names.workspace())
+    def pages(
+        self, limit: int, matching: str = "", order_by: str = ""
+    ) -> Iterator[service.ListExceptionsResponse]:
+        """Pages of what matches in the workspace, with at most `limit` exceptions in all."""
+        request = service.ListExceptionsRequest(
+            parent=names.workspace(), filter=matching, order_by=order_by
+        )
         while limit > 0:
             request.page_size = min(limit, PAGE)
             page = self._call(self._stub.ListExceptions, request)

@@ -32,14 +32,16 @@ def exceptions() -> None:
 
 @exceptions.command("list")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1))
+@click.option("--filter", "matching", default="", help="Which ones: `state = PENDING`.")
+@click.option("--order-by", default="", help="`occurrence_count desc`; default: newest first.")
 @click.option("--ids", is_flag=True, help="Print ids alone, for other commands.")
 @as_json
-def list_(*, limit: int, ids: bool, as_json: bool) -> None:
+def list_(*, limit: int, matching: str, order_by: str, ids: bool, as_json: bool) -> None:
     """List exceptions, newest first."""
     from cli import table
     from cli.client import Client
 
-    pages = Client.from_environment().pages(limit)
+    pages = Client.from_environment().pages(limit, matching, order_by)
     if ids or as_json:
         line = table.json_line if as_json else table.id_line
         for page in pages:

@@ -26,6 +26,7 @@ from filters.order_by import Order, parse_order_by
 from filters.parse import parse
 from filters.predicate import Predicate, compile_predicate
 from filters.resource_id import ResourceId
+from filters.resource_name import ResourceName
 from filters.scalars import Bool, Double, Enum, Int64
 from filters.schema import Message, Schema
 from filters.strings import Map, Text
@@ -46,6 +47,7 @@ __all__ = [
     "Order",
     "Predicate",
     "ResourceId",
+    "ResourceName",
     "Schema",
     "SqlFilter",
     "Text",

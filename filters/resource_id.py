@@ -18,9 +18,10 @@ class ResourceId(ColumnField):
     """The id of a resource, alone in a text column; an unset one counts as empty.
 
     A filter gives the id, or the full resource name, `…/automations/ID` for the collection
-    "automations"; the message has either. `parent` is the SQL of what stands before the collection
-    in the name: with it, a full name matches under that parent only; without it, only its last part
-    counts. With `any_of`, `"a OR b"` in quotes matches both ids.
+    "automations"; the message has the name, or the id. `parent` is the SQL of what stands before
+    the collection in the name, maybe a parameter: with it, a full name matches under that parent
+    only, and messages must have full names; without it, only the last part counts. With `any_of`,
+    `"a OR b"` in quotes matches both ids.
     """
 
     collection: str

@@ -95,6 +95,19 @@ class RequestIdReused(InvalidFields):
         super().__init__([("request_id", what)])
 
 
+class FilterSyntaxRefused(InvalidFields):
+    """`field` is `filter` or `order_by`; `offset` counts its characters from 0."""
+
+    reason = reasons.FILTER_SYNTAX
+
+    def __init__(self, field: str, what: str, offset: int) -> None:
+        super().__init__([(field, what)], {"offset": str(offset)})
+
+
+class FilterTypeRefused(FilterSyntaxRefused):
+    reason = reasons.FILTER_TYPE
+
+
 class _AboutResource(KintsugiError):
     def __init__(self, message: str, name: str) -> None:
         super().__init__(message)

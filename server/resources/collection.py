@@ -3,7 +3,7 @@
 Creating is an operation of its own; so is every transition, by means of `change`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -20,11 +20,12 @@ from server.resources.page import (
     drop_what_is_too_much,
 )
 from server.resources.page_token import PageToken
+from server.resources.choice import choice
 from server.resources.resource import M, N, Resource
 from server.resources.timestamps import to_datetime
 from server.store.changes import MutationRequest, change_parameters, once
 from server.store.connection import Row, Transaction
-from server.store.statements import COUNT_LIMIT, Statements
+from server.store.statements import COUNT_LIMIT, Choice, Statements
 from server.store.store import Store
 
 
@@ -44,11 +45,9 @@ class Collection(Generic[M, N]):
         self._statements = Statements(
             resource.table,
             resource.columns,
-            resource.order,
             scope=resource.scope,
             workspace=resource.workspace_column,
         )
-        self._order_indexes = [resource.columns.index(name) for name in resource.order]
 
     def get(self, name: N) -> M:
         """One resource (AIP-131). Raises NotFound."""
@@ -60,19 +59,18 @@ class Collection(Generic[M, N]):
     ) -> None:
         """Fills `response`, and its field `items`, with a page of a parent's resources (AIP-132).
 
-        Raises InvalidFields, PageTokenInvalid.
+        Raises InvalidFields, PageTokenInvalid, FilterSyntaxRefused, FilterTypeRefused.
         """
         wanted = PageRequest.of(request)
-        scope = self.resource.scope_key(self.store, parent)
-        total = wanted.token or self._count(scope)
-        rows = self._rows(scope, wanted)
-        parent_name = str(parent)
+        chosen = choice(request, self.resource.filters, self.resource.order)
+        bounds = {"scope": self.resource.scope_key(self.store, parent), "parent": str(parent)}
+        total = wanted.token or self._count(chosen, bounds)
+        rows = self._rows(chosen, wanted, bounds)
         for row in rows[: wanted.size]:
-            self.resource.read(items.add, parent_name, row)
+            self.resource.read(items.add, bounds["parent"], row)
         drop_what_is_too_much(response, items)
         if len(items) < len(rows):
-            last = rows[len(items) - 1]
-            after = [last[index] for index in self._order_indexes]
+            after = self._keys_of(rows[len(items) - 1], chosen)
             response.next_page_token = wanted.token_after(after, total)
         response.total_size = total.total_size
         response.total_size_is_lower_bound = total.is_lower_bound
@@ -139,17 +137,24 @@ class Collection(Generic[M, N]):
             singular = self.resource.singular
             raise InvalidFields([(f"{singular}.{field}", what) for field, what in found])
 
-    def _rows(self, scope: str, wanted: PageRequest) -> Sequence[Row]:
-        bounds: dict[str, Any] = {"scope": scope, "limit": wanted.size + 1, "skip": wanted.skip}
+    def _rows(
+        self, chosen: Choice, wanted: PageRequest, bounds: Mapping[str, str]
+    ) -> Sequence[Row]:
+        parameters = {**bounds, "limit": wanted.size + 1, "skip": wanted.skip}
         if wanted.token is None:
-            return self.store.database.all(self._statements.first_page, bounds)
-        for name, value in zip(self.resource.order, wanted.token.after, strict=True):
-            is_time = isinstance(self.resource.table.c[name].type, TIMESTAMP)
-            bounds[f"after_{name}"] = to_datetime(value) if is_time else value
-        return self.store.database.all(self._statements.next_page, bounds)
+            return self.store.database.all(self._statements.first_page(chosen), parameters)
+        keys = zip(chosen.order, wanted.token.after, strict=True)
+        for number, (key, value) in enumerate(keys):
+            is_time = isinstance(self.resource.table.c[key.column].type, TIMESTAMP)
+            parameters[f"after_{number}"] = to_datetime(value) if is_time else value
+        return self.store.database.all(self._statements.next_page(chosen), parameters)
 
-    def _count(self, scope: str) -> PageToken:
-        row = self.store.database.one(self._statements.count, {"scope": scope})
+    def _keys_of(self, row: Row, chosen: Choice) -> Sequence[Any]:
+        columns = self.resource.columns
+        return [row[columns.index(key.column)] for key in chosen.order]
+
+    def _count(self, chosen: Choice, bounds: Mapping[str, str]) -> PageToken:
+        row = self.store.database.one(self._statements.count(chosen), bounds)
         count = row[0] if row else 0
         return PageToken((), min(count, COUNT_LIMIT), is_lower_bound=count > COUNT_LIMIT)
 

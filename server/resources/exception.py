@@ -6,7 +6,11 @@ What may be done to one is in `operations/exceptions.py`.
 from typing import Any
 
 from kintsugi.v1 import exception_pb2 as pb
+from kintsugi.v1.automation_stage_pb2 import AutomationStage
+from sqlalchemy import ColumnElement, Text, bindparam
 
+import filters
+from filters import Enum, Int64, Map, Message, ResourceId, ResourceName, Schema, Timestamp
 from server.domain.errors import Violation
 from server.domain.exception_rules import violations
 from server.domain.names import ExceptionName, RunName, WorkspaceName
@@ -83,6 +87,70 @@ def _workspace(name: ExceptionName) -> WorkspaceName:
     return name.parent
 
 
+_c = exceptions.c
+_PARENT: ColumnElement[str] = bindparam("parent", type_=Text)
+"""The name of the workspace, which stands in no row."""
+
+FILTERS = Schema(
+    state=Enum(
+        pb.ExceptionState,
+        _c.state,
+        description="Where it stands.",
+        orderable=True,
+        changing=True,
+    ),
+    automation=ResourceId(
+        "automations",
+        _c.automation,
+        parent=_PARENT,
+        description="The automation that the run belongs to.",
+        orderable=True,
+    ),
+    run=ResourceId(
+        "runs",
+        _c.run,
+        parent=_PARENT + "/automations/" + _c.automation,
+        any_of=True,
+        description='The run that broke; `run = "a OR b"` is either of two.',
+        orderable=True,
+    ),
+    group=ResourceId(
+        "exceptionGroups",
+        _c.group,
+        parent=_PARENT,
+        description='Its kind; `group = ""` is ungrouped.',
+    ),
+    message=filters.Text(_c.message, searched=True, description="What the run said."),
+    description=filters.Text(_c.description, searched=True, description="What it means."),
+    assignee=ResourceName(("users",), _c.assignee, description="Who is to resolve it."),
+    resolver=ResourceName(("users", "agents"), _c.resolver, description="Who resolved it."),
+    stage=Enum(AutomationStage, _c.stage, description="The stage of the automation."),
+    extra=Map(_c.extra, description="What else is known, `extra.host = worker-3`."),
+    location=Message(
+        "Where in the run's code or output it happened.",
+        start_byte=Int64(_c.start_byte, description="Its first byte."),
+        end_byte=Int64(_c.end_byte, description="The byte after its last one."),
+    ),
+    execution_id=filters.Text(_c.execution_id, description="Which execution within the run broke."),
+    number=Int64(_c.number, description="Its number.", orderable=True),
+    occurrence_count=Int64(
+        _c.occurrence_count,
+        description="How often it was raised while it was pending.",
+        orderable=True,
+        changing=True,
+    ),
+    create_time=Timestamp(_c.create_time, description="When it was first raised.", orderable=True),
+    update_time=Timestamp(
+        _c.update_time, description="When it last changed.", orderable=True, changing=True
+    ),
+    last_occurrence_time=Timestamp(
+        _c.last_occurrence_time,
+        description="When it was last raised.",
+        orderable=True,
+        changing=True,
+    ),
+)
+
 EXCEPTION: Resource[pb.Exception, ExceptionName] = Resource(
     singular="exception",
     message=pb.Exception,
@@ -97,4 +165,5 @@ EXCEPTION: Resource[pb.Exception, ExceptionName] = Resource(
     workspace_column="workspace",
     violations=_violations,
     mutable=("assignee", "group", "extra"),
+    filters=FILTERS,
 )

@@ -10,9 +10,11 @@ from typing import Any, Generic, Protocol, TypeVar
 from google.protobuf.message import Message
 from sqlalchemy import Table
 
+from filters import Schema
 from server.domain.errors import Violation
 from server.domain.names import ResourceName, WorkspaceName
 from server.store.connection import Row
+from server.store.statements import Key
 from server.store.store import Store
 
 
@@ -39,13 +41,14 @@ class Resource(Generic[M, N]):
     """One kind of resource.
 
     - `singular`: what a request calls it.
-    - `columns`: what a row has, in order; those of `order` must be among them.
+    - `columns`: what a row has, in order; those that lists are ordered by are among them.
     - `read`: makes the message of a row, given the parent's name. `write`: a message's columns.
     - `scope`: the column that holds the parent; `scope_key` finds its value or raises NotFound.
     - `workspace`: the workspace that the resource is in; `workspace_column` holds its uid.
     - `violations`: what is wrong with a message that a caller changed, by its fields.
     - `mutable`: the fields that an update may change.
-    - `order`: the columns that a list is ordered by, all descending; together unique in a parent.
+    - `filters`: the fields that filters and orders may name.
+    - `order`: the keys that a list is ordered by if nothing is asked for; the last one is unique.
     """
 
     singular: str
@@ -61,4 +64,5 @@ class Resource(Generic[M, N]):
     workspace_column: str
     violations: Callable[[N, M], list[Violation]]
     mutable: tuple[str, ...]
-    order: tuple[str, ...] = ("create_time", "id")
+    filters: Schema = Schema()
+    order: tuple[Key, ...] = (Key("create_time", descending=True), Key("id", descending=True))

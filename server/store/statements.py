@@ -4,18 +4,20 @@ One resource's own statements stand in a module of its own.
 """
 
 from collections.abc import Collection, Sequence
-from functools import cached_property
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     FromClause,
     Table,
+    and_,
     bindparam,
     extract,
     func,
     literal_column,
+    or_,
     select,
     text,
     tuple_,
@@ -25,6 +27,8 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 from server.store.changes import recorded
 from server.store.query import Query
+
+_KEPT = 256
 
 COUNT_LIMIT = 1_000_000
 """Counting stops here; beyond it a total is only a lower bound."""
@@ -41,27 +45,36 @@ def _read_column(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return column
 
 
+class Key(NamedTuple):
+    """A column that a list is ordered by."""
+
+    column: str
+    descending: bool
+
+
+class Choice(NamedTuple):
+    """Which rows of a parent a list is of, and in which order; the last key is unique there."""
+
+    where: ColumnElement[bool] | None
+    order: tuple[Key, ...]
+
+
 class Statements:
-    """One table's statements, each made once.
+    """One table's statements, each made once, those of lists as long as they are in use.
 
     `scope` is the column that holds the parent, `workspace` the one that names the workspace.
     """
 
-    def __init__(
-        self,
-        table: Table,
-        columns: Sequence[str],
-        order: Sequence[str],
-        scope: str,
-        workspace: str,
-    ) -> None:
+    def __init__(self, table: Table, columns: Sequence[str], scope: str, workspace: str) -> None:
         self._table = table
         self._names = columns
         self._columns = read_columns(table, columns)
-        self._order = [table.c[name] for name in order]
         self._scope = table.c[scope] == bindparam("scope")
         self._workspace = workspace
         self._updates: dict[frozenset[str], Query] = {}
+        self.first_page = lru_cache(_KEPT)(self._first_page)
+        self.next_page = lru_cache(_KEPT)(self._next_page)
+        self.count = lru_cache(_KEPT)(self._count)
 
     @cached_property
     def one(self) -> Query:
@@ -72,23 +85,6 @@ class Statements:
     def one_locked(self) -> Query:
         """The same, and nobody else changes it before the transaction ends."""
         return Query(select(*self._columns).where(*self._key()).with_for_update())
-
-    @cached_property
-    def first_page(self) -> Query:
-        """`limit` rows, the newest ones but `skip`."""
-        return self._page(self._scope)
-
-    @cached_property
-    def next_page(self) -> Query:
-        """`limit` rows, the newest ones behind `after_…`, which names a row's order columns."""
-        bound = [bindparam(f"after_{key.name}", type_=key.type) for key in self._order]
-        return self._page(self._scope, tuple_(*self._order) < tuple_(*bound))
-
-    @cached_property
-    def count(self) -> Query:
-        """How many rows the scope has, or one more than COUNT_LIMIT."""
-        rows = select(text("1")).select_from(self._table).where(self._scope)
-        return Query(select(func.count()).select_from(rows.limit(COUNT_LIMIT + 1).subquery()))
 
     def update(self, changed: Collection[str]) -> Query:
         """Sets the `changed` columns of one row to `new_…`, raises its version, answers it.
@@ -118,10 +114,47 @@ class Statements:
         )
         return Query(select(*read_columns(row, self._names)).add_cte(change))
 
-    def _page(self, *conditions: ColumnElement[bool]) -> Query:
-        statement = select(*self._columns).where(*conditions)
-        statement = statement.order_by(*(key.desc() for key in self._order))
+    def _first_page(self, choice: Choice) -> Query:
+        """`limit` rows, the first ones but `skip`."""
+        return self._page(choice, self._matching(choice))
+
+    def _next_page(self, choice: Choice) -> Query:
+        """`limit` rows, the first ones behind the row whose keys are `after_0`, `after_1`, …"""
+        return self._page(choice, [*self._matching(choice), self._behind(choice.order)])
+
+    def _count(self, choice: Choice) -> Query:
+        """How many rows match, or one more than COUNT_LIMIT."""
+        rows = select(text("1")).select_from(self._table).where(*self._matching(choice))
+        return Query(select(func.count()).select_from(rows.limit(COUNT_LIMIT + 1).subquery()))
+
+    def _matching(self, choice: Choice) -> list[ColumnElement[bool]]:
+        return [self._scope] if choice.where is None else [self._scope, choice.where]
+
+    def _page(self, choice: Choice, conditions: Sequence[ColumnElement[bool]]) -> Query:
+        columns = [(self._table.c[key.column], key.descending) for key in choice.order]
+        order = [column.desc() if descending else column.asc() for column, descending in columns]
+        statement = select(*self._columns).where(*conditions).order_by(*order)
         return Query(statement.limit(bindparam("limit")).offset(bindparam("skip")))
+
+    def _behind(self, order: Sequence[Key]) -> ColumnElement[bool]:
+        columns = [self._table.c[key.column] for key in order]
+        bounds = [
+            bindparam(f"after_{number}", type_=column.type) for number, column in enumerate(columns)
+        ]
+        if len({key.descending for key in order}) == 1:  # an index serves this form
+            ours, theirs = tuple_(*columns), tuple_(*bounds)
+            return ours < theirs if order[0].descending else ours > theirs
+        return or_(
+            *(
+                and_(
+                    *(columns[before] == bounds[before] for before in range(number)),
+                    columns[number] < bounds[number]
+                    if key.descending
+                    else columns[number] > bounds[number],
+                )
+                for number, key in enumerate(order)
+            )
+        )
 
     def _key(self) -> tuple[ColumnElement[bool], ...]:
         return (self._scope, self._table.c.id == bindparam("id"))

@@ -106,6 +106,15 @@ exceptions = Table(
     _time("update_time"),
     PrimaryKeyConstraint("workspace", "id"),
     Index("exceptions_newest", "workspace", "create_time", "id"),
+    Index("exceptions_state", "workspace", "state", "create_time", "id"),
+    Index("exceptions_automation", "workspace", "automation", "create_time", "id"),
+    Index("exceptions_run", "workspace", "run", "create_time", "id"),
+    Index(
+        "exceptions_extra",
+        "extra",
+        postgresql_using="gin",
+        postgresql_ops={"extra": "jsonb_path_ops"},
+    ),
     Index("exceptions_pending", "workspace", "identity", unique=True, postgresql_where=PENDING),
 )
 

@@ -321,3 +321,36 @@ def test_a_poisoned_page_can_be_read(http: httpx.Client, workspace: str) -> None
         if not token:
             break
     assert seen == made[::-1]
+
+
+def test_a_list_can_be_filtered_and_ordered(http: httpx.Client, workspace: str) -> None:
+    made = [make(http, workspace, message=text)["name"] for text in ("disk full", "no total")]
+    assert list_names(http, workspace, filter='message:"TOTAL"') == made[1:]
+    assert list_names(http, workspace, filter="state = PENDING", order_by="number") == made
+    assert list_names(http, workspace, filter="state = RESOLVED") == []
+
+
+@pytest.mark.parametrize("space", ["+", "%20"])
+def test_a_space_in_a_query_is_written_in_either_way(
+    http: httpx.Client, workspace: str, space: str
+) -> None:
+    name = make(http, workspace, message="1+1")["name"]
+    asked = f"filter=message{space}={space}%221%2B1%22"
+    answer = get(http, f"{workspace}/exceptions?{asked}")
+    assert [each["name"] for each in answer["exceptions"]] == [name]
+
+
+def test_a_filter_that_means_nothing_says_where(http: httpx.Client, workspace: str) -> None:
+    for text, reason, offset in (
+        ("stat = PENDING", "FILTER_TYPE", "0"),
+        ("state = PENDING &", "FILTER_SYNTAX", "16"),
+    ):
+        status = refusal(http, f"{workspace}/exceptions", filter=text)
+        info, bad = status["details"]
+        assert (info["reason"], info["metadata"]["offset"]) == (reason, offset)
+        assert bad["field_violations"][0]["field"] == "filter"
+
+
+def list_names(http: httpx.Client, workspace: str, **parameters: str) -> list[str]:
+    answer = get(http, f"{workspace}/exceptions", **parameters)
+    return [exception["name"] for exception in answer["exceptions"]]

@@ -9,11 +9,18 @@ from server.store.migrate import migrate
 from server.store.tables import TransactionId, metadata
 
 
+def declared(name: str | None, kind: str, _parents: object) -> bool:
+    """Trigram indexes are there only where the extension is."""
+    return not (kind == "index" and str(name).endswith("_trgm"))
+
+
 def test_the_migrated_schema_is_the_declared_one(database: str) -> None:
     engine = create_engine(database)
     engine.dialect.ischema_names["xid8"] = TransactionId
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "include_name": declared}
+        )
         assert compare_metadata(context, metadata) == []
     engine.dispose()
 

@@ -80,6 +80,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A fault of the server's. INTERNAL; the metadata `reference` is a number
     that the server's log carries too.
     """
+    FILTER_SYNTAX: _ErrorReason.ValueType  # 14
+    """The filter, or `order_by`, isn't a sentence of its language.
+    INVALID_ARGUMENT with the position, in characters from 0, in the metadata
+    `offset`. Sample: field `filter`, "'&' can't stand here (at character 16):
+    write AND".
+    """
+    FILTER_TYPE: _ErrorReason.ValueType  # 15
+    """The filter, or `order_by`, names an unknown field or has a value of another
+    type. INVALID_ARGUMENT with the position, in characters from 0, in the
+    metadata `offset`. Sample: field `filter`, "there is no field 'stat' (at
+    character 0): did you mean 'state'?".
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the `google.rpc.ErrorInfo` that comes with
@@ -144,5 +156,17 @@ DEADLINE_EXCEEDED. Without a deadline of the caller's it is 30 s.
 INTERNAL_ERROR: ErrorReason.ValueType  # 13
 """A fault of the server's. INTERNAL; the metadata `reference` is a number
 that the server's log carries too.
+"""
+FILTER_SYNTAX: ErrorReason.ValueType  # 14
+"""The filter, or `order_by`, isn't a sentence of its language.
+INVALID_ARGUMENT with the position, in characters from 0, in the metadata
+`offset`. Sample: field `filter`, "'&' can't stand here (at character 16):
+write AND".
+"""
+FILTER_TYPE: ErrorReason.ValueType  # 15
+"""The filter, or `order_by`, names an unknown field or has a value of another
+type. INVALID_ARGUMENT with the position, in characters from 0, in the
+metadata `offset`. Sample: field `filter`, "there is no field 'stat' (at
+character 0): did you mean 'state'?".
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -107,9 +107,10 @@ class ExceptionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListExceptions(self, request, context):
-        """Lists the exceptions of a workspace, newest first (AIP-132). One that was
-        there before the first page was asked for appears exactly once over all
-        pages, whatever is raised meanwhile.
+        """Lists the exceptions of a workspace that match a filter, newest first
+        (AIP-132). One that was there before the first page was asked for and keeps
+        matching appears exactly once over all pages, whatever is raised meanwhile,
+        as long as the order is by fields that don't change.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,9 +46,10 @@ class ExceptionServiceStub:
     GetException: _grpc.UnaryUnaryMultiCallable[_exception_service_pb2.GetExceptionRequest, _exception_pb2.Exception]
     """Answers one exception (AIP-131)."""
     ListExceptions: _grpc.UnaryUnaryMultiCallable[_exception_service_pb2.ListExceptionsRequest, _exception_service_pb2.ListExceptionsResponse]
-    """Lists the exceptions of a workspace, newest first (AIP-132). One that was
-    there before the first page was asked for appears exactly once over all
-    pages, whatever is raised meanwhile.
+    """Lists the exceptions of a workspace that match a filter, newest first
+    (AIP-132). One that was there before the first page was asked for and keeps
+    matching appears exactly once over all pages, whatever is raised meanwhile,
+    as long as the order is by fields that don't change.
     """
     UpdateException: _grpc.UnaryUnaryMultiCallable[_exception_service_pb2.UpdateExceptionRequest, _exception_pb2.Exception]
     """Changes `assignee`, `group` or `extra` (AIP-134), in any state."""
@@ -83,9 +84,10 @@ class ExceptionServiceAsyncStub(ExceptionServiceStub):
     GetException: _aio.UnaryUnaryMultiCallable[_exception_service_pb2.GetExceptionRequest, _exception_pb2.Exception]  # type: ignore[assignment]
     """Answers one exception (AIP-131)."""
     ListExceptions: _aio.UnaryUnaryMultiCallable[_exception_service_pb2.ListExceptionsRequest, _exception_service_pb2.ListExceptionsResponse]  # type: ignore[assignment]
-    """Lists the exceptions of a workspace, newest first (AIP-132). One that was
-    there before the first page was asked for appears exactly once over all
-    pages, whatever is raised meanwhile.
+    """Lists the exceptions of a workspace that match a filter, newest first
+    (AIP-132). One that was there before the first page was asked for and keeps
+    matching appears exactly once over all pages, whatever is raised meanwhile,
+    as long as the order is by fields that don't change.
     """
     UpdateException: _aio.UnaryUnaryMultiCallable[_exception_service_pb2.UpdateExceptionRequest, _exception_pb2.Exception]  # type: ignore[assignment]
     """Changes `assignee`, `group` or `extra` (AIP-134), in any state."""
@@ -141,9 +143,10 @@ class ExceptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _exception_service_pb2.ListExceptionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exception_service_pb2.ListExceptionsResponse, _abc.Awaitable[_exception_service_pb2.ListExceptionsResponse]]:
-        """Lists the exceptions of a workspace, newest first (AIP-132). One that was
-        there before the first page was asked for appears exactly once over all
-        pages, whatever is raised meanwhile.
+        """Lists the exceptions of a workspace that match a filter, newest first
+        (AIP-132). One that was there before the first page was asked for and keeps
+        matching appears exactly once over all pages, whatever is raised meanwhile,
+        as long as the order is by fields that don't change.
         """
 
     @_abc_1.abstractmethod

@@ -58,6 +58,20 @@ def upgrade() -> None:
         ) WITH (fillfactor = 90);
         CREATE INDEX exceptions_newest ON exceptions (workspace, create_time, id);
         CREATE UNIQUE INDEX exceptions_pending ON exceptions (workspace, identity) WHERE state = 1;
+        CREATE INDEX exceptions_state ON exceptions (workspace, state, create_time, id);
+        CREATE INDEX exceptions_automation ON exceptions (workspace, automation, create_time, id);
+        CREATE INDEX exceptions_run ON exceptions (workspace, run, create_time, id);
+        CREATE INDEX exceptions_extra ON exceptions USING gin (extra jsonb_path_ops);
+        DO $$
+        BEGIN
+            -- Without it a search in texts works too, and reads every row.
+            IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_trgm') THEN
+                CREATE EXTENSION IF NOT EXISTS pg_trgm;
+                CREATE INDEX exceptions_message_trgm ON exceptions
+                    USING gin (lower(message) gin_trgm_ops);
+            END IF;
+        END
+        $$;
 
         CREATE TABLE changes (
             workspace uuid NOT NULL,

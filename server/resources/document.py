@@ -1,0 +1,23 @@
+"""Writes the tables of filter fields in docs/filters.md, out of the declarations: `make gen` runs it.
+
+Not part of the server.
+"""
+
+from pathlib import Path
+
+from filters.describe import fill
+from server.resources.exception import EXCEPTION
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "filters.md"
+DESCRIBED = {"exceptions": EXCEPTION.filters}
+
+
+def written(document: str) -> str:
+    """The document with every table as the declarations have it."""
+    for name, schema in DESCRIBED.items():
+        document = fill(document, name, schema)
+    return document
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(written(DOCUMENT.read_text()))

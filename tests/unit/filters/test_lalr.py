@@ -1,0 +1,71 @@
+"""Our loop over the tables takes what Lark's own takes, and builds in the same order."""
+
+import os
+from importlib.resources import files
+
+import pytest
+from hypothesis import given, settings
+from lark import Lark, Transformer
+from lark.exceptions import UnexpectedInput
+
+import filters
+from filters.lalr import Parser
+from tests.filters_cases import random_filters, things
+from tests.unit.filters.test_fuzz import texts
+
+SOAK = bool(os.environ.get("KINTSUGI_SOAK"))
+GRAMMAR = files("filters").joinpath("grammar.lark").read_text(encoding="utf-8")
+
+pytestmark = pytest.mark.timeout(3600 if SOAK else 120)
+
+
+class Nested:
+    """Builds lists of the rule's name and what is in it."""
+
+    def __getattr__(self, rule):
+        return lambda parts: [
+            rule,
+            *(part if isinstance(part, list) else part[0] for part in parts),
+        ]
+
+
+class NestedByLark(Transformer):
+    def __default__(self, data, children, meta):
+        return [
+            str(data),
+            *(child if isinstance(child, list) else str(child) for child in children),
+        ]
+
+
+ours = Parser(GRAMMAR, Nested())
+larks = Lark(
+    GRAMMAR,
+    parser="lalr",
+    transformer=NestedByLark(),
+    keep_all_tokens=True,
+    maybe_placeholders=False,
+)
+
+
+def both(text):
+    return [answer(parse, text.rstrip(" \t\r\n")) for parse in (ours.parse, larks.parse)]
+
+
+def answer(parse, text):
+    try:
+        return parse(text)
+    except (filters.FilterSyntaxError, UnexpectedInput):
+        return "refused"
+
+
+@pytest.mark.parametrize("text", [case.filter for case in things.cases() + things.bad_cases()])
+def test_every_case_is_built_as_lark_builds_it(text):
+    one, other = both(text)
+    assert one == other
+
+
+@settings(max_examples=30_000 if SOAK else 200, deadline=None)
+@given(random_filters.filter_texts | texts)
+def test_every_text_is_built_as_lark_builds_it(text):
+    one, other = both(text)
+    assert one == other
