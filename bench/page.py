@@ -17,7 +17,7 @@ from bench.load import rate
 from bench.measure import SECONDS, Row, interleaved, row
 from bench.stage import WORKSPACE, Stage
 from server.resources.exception import EXCEPTION
-from server.store.statements import Statements
+from server.store.statements import Choice, Statements
 
 UNIT = "pages/s"
 SIZE = 50
@@ -60,23 +60,23 @@ def _bare_rate(stage: Stage, after: pb.Exception, expected: list[pb.Exception]) 
 def _statement(connection: psycopg.Connection[Any], after: pb.Exception) -> tuple[str, Any]:
     """The server's own statement for the rows behind `after`."""
     resource = EXCEPTION
-    order = Statements(
+    statements = Statements(
         resource.table,
         resource.columns,
-        resource.order,
         scope=resource.scope,
         workspace=resource.workspace_column,
     )
+    query = statements.next_page(Choice(None, resource.order))
     named = "SELECT uid FROM workspaces WHERE organization = 'local' AND id = 'default'"
     [workspace] = connection.execute(named).fetchone() or (None,)
     bounds = {
         "scope": workspace,
-        "after_create_time": after.create_time.ToDatetime(UTC),
-        "after_id": after.name.rpartition("/")[2],
+        "after_0": after.create_time.ToDatetime(UTC),
+        "after_1": after.name.rpartition("/")[2],
         "limit": SIZE,
         "skip": 0,
     }
-    return order.next_page.text, order.next_page.parameters(bounds)
+    return query.text, query.parameters(bounds)
 
 
 def _page(connection: psycopg.Connection[Any], text: str, bounds: Any) -> bytes:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from server.domain.errors import EtagMismatch, IllegalTransition, InvalidFields, NotFound
 from server.domain.names import ResourceName
+from server.resources.choice import choice
 from server.resources.field_mask import fields_to_change
 from server.resources.page import (
     Items,
@@ -20,7 +21,6 @@ from server.resources.page import (
     drop_what_is_too_much,
 )
 from server.resources.page_token import PageToken
-from server.resources.choice import choice
 from server.resources.resource import M, N, Resource
 from server.resources.timestamps import to_datetime
 from server.store.changes import MutationRequest, change_parameters, once

@@ -1,6 +1,6 @@
-"""Writes the tables of filter fields in docs/filters.md, out of the declarations: `make gen` runs it.
+"""Writes the tables of filter fields in docs/filters.md, out of the declarations.
 
-Not part of the server.
+`make gen` runs it; it is no part of the server.
 """
 
 from pathlib import Path

@@ -4,7 +4,7 @@ The declarations themselves are in modules of their own, one each.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -64,5 +64,5 @@ class Resource(Generic[M, N]):
     workspace_column: str
     violations: Callable[[N, M], list[Violation]]
     mutable: tuple[str, ...]
-    filters: Schema = Schema()
+    filters: Schema = field(default_factory=Schema)
     order: tuple[Key, ...] = (Key("create_time", descending=True), Key("id", descending=True))

@@ -223,9 +223,9 @@ def test_an_index_serves_the_filter(database: str, text: str, index: str) -> Non
             """
             INSERT INTO exceptions (workspace, id, automation, run, start_byte, end_byte, message,
               execution_id, stage, identity, state, "group", assignee, extra)
-            SELECT uid, 'e' || n, 'a' || n % 100, 'r' || n, 0, 0, 'this is number ' || n || ' of all',
-              '', 0, sha256(n::text::bytea), CASE n % 500 WHEN 0 THEN 2 ELSE 1 END, '', '',
-              jsonb_build_object('host', 'h' || n)
+            SELECT uid, 'e' || n, 'a' || n % 100, 'r' || n, 0, 0,
+              'this is number ' || n || ' of all', '', 0, sha256(n::text::bytea),
+              CASE n % 500 WHEN 0 THEN 2 ELSE 1 END, '', '', jsonb_build_object('host', 'h' || n)
             FROM workspaces, generate_series(1, 20000) n
             """
         )
