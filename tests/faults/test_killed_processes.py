@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from server.launch.postgres import Postgres
+
 READERS, WRITERS = 6, 3
 
 
@@ -128,17 +130,24 @@ def test_a_killed_database_loses_nothing_that_was_acknowledged(busy, until):
     assert httpx.get(f"{busy.health}/readyz").status_code == 200
 
 
-def test_not_ready_without_the_database(start_up, postgres, empty_database, until):
-    flags = ("--port", "0", "--workers", "1", "--database-url", empty_database)
+@pytest.fixture
+def own_postgres(tmp_path):
+    """One that a test may stop: other tests don't stand on it."""
+    server = Postgres(tmp_path, tmp_path / "postgres.log", durable=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_not_ready_without_the_database(start_up, own_postgres, until):
+    flags = ("--port", "0", "--workers", "1", "--database-url", own_postgres.url())
     stack = start_up(*flags)
-    postgres.stop()
-    try:
-        answer = httpx.get(f"{stack.health}/readyz", timeout=30)
-        assert answer.status_code == 503
-        assert "failing" in answer.json()["checks"]["database"]
-        assert httpx.get(f"{stack.health}/healthz").status_code == 200
-    finally:
-        postgres.start()
+    own_postgres.stop()
+    answer = httpx.get(f"{stack.health}/readyz", timeout=30)
+    assert answer.status_code == 503
+    assert "failing" in answer.json()["checks"]["database"]
+    assert httpx.get(f"{stack.health}/healthz").status_code == 200
+    own_postgres.start()
     assert until(lambda: httpx.get(f"{stack.health}/readyz").status_code == 200, 30)
     assert until(lambda: httpx.get(stack.exceptions, timeout=30).status_code == 200, 30)
 

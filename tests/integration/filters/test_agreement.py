@@ -11,7 +11,7 @@ import filters
 from tests.filters_cases import random_filters, things
 
 SOAK = bool(os.environ.get("KINTSUGI_SOAK"))
-EXAMPLES = 20_000 if SOAK else 250
+EXAMPLES = 20_000 if SOAK else 150
 
 
 @pytest.mark.timeout(3600 if SOAK else 120)

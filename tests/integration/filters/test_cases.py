@@ -41,8 +41,7 @@ def test_is_true_or_false_on_every_row_and_negated_the_other(filled, case):
 
 def test_the_parameters_are_such_that_every_driver_takes_them(filters_database, filled):
     """Compiled by SQLAlchemy, sent without it."""
-    url = filters_database.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(filters_database) as connection:
         for case in CASES:
             where = filters.compile_sql(case.filter, things.SCHEMA).where
             compiled = sa.select(ID).where(where).compile(dialect=PGDialect_psycopg())
