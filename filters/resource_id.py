@@ -45,12 +45,15 @@ class ResourceId(ColumnField):
     def equals(self, operand: Operand, literal: Literal) -> Condition:
         ids, named = list[str](), list[Condition]()
         for name in self._names(literal):
-            above, last = self._split(name, literal)
-            if above and self.parent is not None:
-                is_last = Equal(operand, (last,))
-                named.append(All((is_last, Equal(self._above(operand, self.parent), (above,)))))
-            else:
+            above, found, last = f"/{name}".rpartition(f"/{self.collection}/")
+            if not found or not last:
+                # No name out of this collection: an id, maybe one that nothing can have.
+                ids.append(name)
+            elif not above or self.parent is None:
                 ids.append(last)
+            else:
+                under = Equal(self._above(operand, self.parent), (above[1:],))
+                named.append(All((Equal(operand, (last,)), under)))
         if not named:
             return Equal(operand, tuple(ids))
         return AnyOf((Equal(operand, tuple(ids)), *named) if ids else tuple(named))
@@ -62,16 +65,6 @@ class ResourceId(ColumnField):
         if len(names) > MOST_IDS or not all(names):
             raise wrong(literal, f"a list of ids with OR between them, at most {MOST_IDS}")
         return names
-
-    def _split(self, name: str, literal: Literal) -> tuple[str, str]:
-        """What stands before the collection in a name, if anything, and the id."""
-        if "/" not in name:
-            return "", name
-        above, found, last = f"/{name}".rpartition(f"/{self.collection}/")
-        if not found or not last or "/" in last:
-            hint = f"write the id, or …/{self.collection}/ID"
-            raise wrong(literal, f"a name out of {self.collection}", hint)
-        return above[1:], last
 
     def _above(self, operand: Operand, parent: ColumnElement[Any]) -> Operand:
         field = NameParent(self.collection, parent)

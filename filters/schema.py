@@ -78,10 +78,8 @@ class Schema:
         names, depth = member.names, min(len(member.names) - 1, self._deepest)
         while depth and names[:depth] not in self._operands:
             depth -= 1
-        if not depth:
-            raise self._unknown(member, depth)
-        outer = self._operands[names[:depth]]
-        if isinstance(outer.field, Message):
+        outer = self._operands.get(names[:depth])
+        if outer is None or isinstance(outer.field, Message):
             raise self._unknown(member, depth)
         if not isinstance(outer.field, Map):
             raise FilterTypeError(f"{outer.path} has no fields", member.offsets[depth])
@@ -94,9 +92,11 @@ class Schema:
     def _unknown(self, member: Member, depth: int) -> FilterTypeError:
         outer, name = member.names[:depth], member.names[depth]
         where = f" in {'.'.join(outer)}" if outer else ""
-        known = [path[-1] for path in self._operands if path[:-1] == outer]
+        inner = [path[depth:] for path in self._operands if path[:depth] == outer != path]
         message = f"there is no field {quote(name)}{where}"
-        return FilterTypeError(message, member.offsets[depth], did_you_mean(name, known))
+        return FilterTypeError(
+            message, member.offsets[depth], did_you_mean(name, map(".".join, inner))
+        )
 
 
 def _walk(fields: Mapping[str, Field], outer: Path = ()) -> Iterator[tuple[Path, Field]]:

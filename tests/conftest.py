@@ -22,6 +22,9 @@ from server.launch import child
 from server.launch.child import Child
 from server.launch.postgres import Postgres
 
+# A shell that started the tests in the background has Ctrl-C ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 TEMPLATE = "kintsugi_template"
 PATIENCE = 60
 KINTSUGI = str(Path(sys.executable).with_name("kintsugi"))

@@ -196,7 +196,7 @@ class DeadlinePassed(KintsugiError):
     reason = reasons.DEADLINE_PASSED
 
     def __init__(self) -> None:
-        super().__init__("the call's deadline passed before it was done; nothing was changed")
+        super().__init__("the call's deadline passed before it was done")
 
 
 class InternalError(KintsugiError):

@@ -3,11 +3,14 @@
 Which fields are required, and how large they may be, is declared in the protos.
 """
 
+from collections.abc import Mapping
+
 from kintsugi.v1 import exception_pb2 as pb
 
 from server.domain.errors import Violation
 from server.domain.names import ExceptionGroupName, RunName, WorkspaceName
 
+MAX_EXTRA_BYTES = 256 * 1024
 GROUPS = ("missing_values", "user_system_error", "internal_error")
 
 
@@ -17,6 +20,7 @@ def violations(workspace: WorkspaceName, exception: pb.Exception) -> list[Violat
         *_run_violations(workspace, exception.run),
         *_location_violations(exception.location.start_byte, exception.location.end_byte),
         *_group_violations(workspace, exception.group),
+        *_extra_violations(exception.extra),
     ]
 
 
@@ -32,6 +36,13 @@ def _location_violations(start: int, end: int) -> list[Violation]:
     if end < start:
         return [("location.end_byte", f"is {end}, before start_byte, {start}")]
     return []
+
+
+def _extra_violations(extra: Mapping[str, str]) -> list[Violation]:
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in extra.items())
+    if size <= MAX_EXTRA_BYTES:
+        return []
+    return [("extra", f"has {size} bytes together; at most {MAX_EXTRA_BYTES} are allowed")]
 
 
 def _group_violations(workspace: WorkspaceName, text: str) -> list[Violation]:

@@ -15,7 +15,7 @@ from server.interceptors.admission import CallPool
 from server.interceptors.errors import abort, errors
 from server.interceptors.identity import identity
 from server.interceptors.methods import Method
-from server.interceptors.observation import observation
+from server.interceptors.observation import HEALTH_CHECK, observation
 from server.interceptors.rpc import Rpc
 from server.interceptors.validation import checked, lenient, validation
 
@@ -23,7 +23,6 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 _OPEN_SERVICES = ("/grpc.health.v1.Health/", "/grpc.reflection.")
-_HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 _KINDS = {
     (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
     (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
@@ -80,10 +79,17 @@ class Chain(grpc.ServerInterceptor):
     def _wrap(self, path: str, handler: Handler) -> tuple[CallPool, Handler, Handler]:
         pool = self._pool(path, handler)
         wrapped = _in_pool(self.around(path, handler), pool)
-        return pool, wrapped, _in_pool(_refusing(handler, pool), self._pools.refusals)
+        return pool, wrapped, _in_pool(self._refusing(path, handler, pool), self._pools.refusals)
+
+    def _refusing(self, path: str, handler: Handler, pool: CallPool) -> Handler:
+        def refuse(_behavior: Any, request: Any, context: grpc.ServicerContext) -> Any:
+            with observation(self._rpc(path, handler, request, context)):
+                abort(context, Overloaded(pool.calls, pool.limit))
+
+        return _rebuilt(handler, refuse)
 
     def _pool(self, path: str, handler: Handler) -> CallPool:
-        if path == _HEALTH_CHECK:
+        if path == HEALTH_CHECK:
             return self._pools.health
         is_stream = handler.request_streaming or handler.response_streaming
         return self._pools.streams if is_stream else self._pools.unary
@@ -109,13 +115,6 @@ class Chain(grpc.ServerInterceptor):
                 yield rpc.request
             else:
                 yield (checked(rpc.method, request) for request in rpc.requests)
-
-
-def _refusing(handler: Handler, pool: CallPool) -> Handler:
-    def refuse(_behavior: Any, _request: Any, context: grpc.ServicerContext) -> Any:
-        abort(context, Overloaded(pool.calls, pool.limit))
-
-    return _rebuilt(handler, refuse)
 
 
 def _rebuilt(handler: Handler, behave: Callable[[Any, Any, grpc.ServicerContext], Any]) -> Handler:

@@ -6,6 +6,7 @@ Until there is identity everybody is `users/local`, which is only true on one's 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 
 from server.domain.call import LONGEST_SECONDS, Call, enter, leave
 from server.domain.errors import CallerRefused
@@ -34,10 +35,24 @@ def identity(longest_seconds: float = LONGEST_SECONDS) -> Layer:
 
 
 def _principal(rpc: Rpc) -> str:
-    peer = rpc.context.peer()
-    if not peer.startswith(_LOOPBACK):
+    if not (rpc.context.peer().startswith(_LOOPBACK) and _came_from_here(rpc)):
         raise CallerRefused("calls are accepted from the server's own machine only")
     return LOCAL_PRINCIPAL
+
+
+def _came_from_here(rpc: Rpc) -> bool:
+    """Envoy adds the address of its caller to what callers themselves may have said before it."""
+    for name, value in rpc.context.invocation_metadata():
+        if name == "x-forwarded-for":
+            return _is_loopback(str(value).rpartition(",")[2].strip())
+    return True
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _deadline(rpc: Rpc, longest_seconds: float) -> float | None:

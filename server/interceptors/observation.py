@@ -13,6 +13,8 @@ from prometheus_client import Counter, Histogram
 
 from server.interceptors.rpc import Rpc
 
+HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+
 _log = structlog.get_logger()
 
 _FINISHED = Counter("kintsugi_rpcs", "RPCs that have ended.", ["method", "code"])
@@ -36,7 +38,8 @@ def observation(rpc: Rpc) -> Iterator[None]:
         _finished(rpc.path, code).inc()
         if not rpc.is_stream:
             _seconds(rpc.path).observe(seconds)
-        _log.info("rpc", method=rpc.path, code=code, ms=round(seconds * 1000, 2))
+        log = _log.debug if rpc.path == HEALTH_CHECK else _log.info  # Envoy asks all the time
+        log("rpc", method=rpc.path, code=code, ms=round(seconds * 1000, 2))
 
 
 @cache

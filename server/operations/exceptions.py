@@ -112,8 +112,8 @@ def unarchive(exceptions: Exceptions, request: service.UnarchiveExceptionRequest
         if error.index != PENDING_INDEX:
             raise
         twin = _pending_twin(exceptions, name)
-        message = f"the same exception was raised again and is pending: {twin}"
-        raise AlreadyExists(twin, message) from error
+        message = f"the same exception was raised again and is pending: {twin or 'try again'}"
+        raise AlreadyExists(twin or name, message) from error
 
 
 def _row(workspace: str, exception: pb.Exception) -> dict[str, Any]:
@@ -132,14 +132,15 @@ def _reordered(exceptions: Sequence[pb.Exception], order: Sequence[int]) -> list
     return [by_index[index] for index in range(len(exceptions))]
 
 
-def _pending_twin(exceptions: Exceptions, name: ExceptionName) -> ExceptionName:
+def _pending_twin(exceptions: Exceptions, name: ExceptionName) -> ExceptionName | None:
+    """The twin, unless it was dealt with in the meantime."""
     store = exceptions.store
     key = {
         "workspace": store.workspace_key(name.parent),
         "identity": identity(exceptions.get(name)),
     }
     row = store.database.one(PENDING_TWIN, key)
-    return name if row is None else ExceptionName(name.organization, name.workspace, row[0])
+    return None if row is None else ExceptionName(name.organization, name.workspace, row[0])
 
 
 def _check(parent: WorkspaceName, exceptions: dict[str, pb.Exception]) -> None:

@@ -7,22 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol
 
 from google.protobuf.field_mask_pb2 import FieldMask
-from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from server.domain.errors import EtagMismatch, IllegalTransition, InvalidFields, NotFound
 from server.domain.names import ResourceName
 from server.resources.choice import choice
 from server.resources.field_mask import fields_to_change
 from server.resources.page import (
+    MAX_BYTES,
+    STEP,
     Items,
     ListRequest,
     ListResponse,
     PageRequest,
-    drop_what_is_too_much,
 )
-from server.resources.page_token import PageToken
+from server.resources.page_token import PageToken, order_values
 from server.resources.resource import M, N, Resource
-from server.resources.timestamps import to_datetime
 from server.store.changes import MutationRequest, change_parameters, once
 from server.store.connection import Row, Transaction
 from server.store.statements import COUNT_LIMIT, Choice, Statements
@@ -65,13 +64,9 @@ class Collection(Generic[M, N]):
         chosen = choice(request, self.resource.filters, self.resource.order)
         bounds = {"scope": self.resource.scope_key(self.store, parent), "parent": str(parent)}
         total = wanted.token or self._count(chosen, bounds)
-        rows = self._rows(chosen, wanted, bounds)
-        for row in rows[: wanted.size]:
-            self.resource.read(items.add, bounds["parent"], row)
-        drop_what_is_too_much(response, items)
-        if len(items) < len(rows):
-            after = self._keys_of(rows[len(items) - 1], chosen)
-            response.next_page_token = wanted.token_after(after, total)
+        last = self._fill(items, chosen, wanted, bounds)
+        if last is not None:
+            response.next_page_token = wanted.token_after(last, total)
         response.total_size = total.total_size
         response.total_size_is_lower_bound = total.is_lower_bound
 
@@ -137,16 +132,38 @@ class Collection(Generic[M, N]):
             singular = self.resource.singular
             raise InvalidFields([(f"{singular}.{field}", what) for field, what in found])
 
+    def _fill(
+        self, items: Items[M], chosen: Choice, wanted: PageRequest, bounds: Mapping[str, str]
+    ) -> Sequence[Any] | None:
+        """Adds the page to `items`; the keys of its last row, if there are more behind it.
+
+        Reads in steps, so that many large rows never are in memory at once.
+        """
+        place: Sequence[Any] | None = wanted.token.after if wanted.token else None
+        skip, size = wanted.skip, 0
+        while True:
+            asked = min(wanted.size - len(items), STEP)
+            rows = self._rows(chosen, place, {**bounds, "limit": asked + 1, "skip": skip})
+            for row in rows[:asked]:
+                size += self.resource.read(items.add, bounds["parent"], row).ByteSize()
+                if size > MAX_BYTES and len(items) > 1:
+                    del items[-1:]
+                    return place
+                place = self._keys_of(row, chosen)
+            if len(rows) <= asked:
+                return None
+            if len(items) == wanted.size:
+                return place
+            skip = 0
+
     def _rows(
-        self, chosen: Choice, wanted: PageRequest, bounds: Mapping[str, str]
+        self, chosen: Choice, place: Sequence[Any] | None, parameters: dict[str, Any]
     ) -> Sequence[Row]:
-        parameters = {**bounds, "limit": wanted.size + 1, "skip": wanted.skip}
-        if wanted.token is None:
+        if place is None:
             return self.store.database.all(self._statements.first_page(chosen), parameters)
-        keys = zip(chosen.order, wanted.token.after, strict=True)
-        for number, (key, value) in enumerate(keys):
-            is_time = isinstance(self.resource.table.c[key.column].type, TIMESTAMP)
-            parameters[f"after_{number}"] = to_datetime(value) if is_time else value
+        columns = [self.resource.table.c[key.column] for key in chosen.order]
+        for number, value in enumerate(order_values(place, columns)):
+            parameters[f"after_{number}"] = value
         return self.store.database.all(self._statements.next_page(chosen), parameters)
 
     def _keys_of(self, row: Row, chosen: Choice) -> Sequence[Any]:

@@ -3,7 +3,7 @@
 Where the rows come from is the engine's business; how a token looks is `page_token`'s.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
@@ -15,10 +15,12 @@ from server.resources.page_token import PageToken
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000
+STEP = 100
+"""How many rows are read at once."""
+
 MAX_BYTES = 4 * 1024 * 1024
 """A page ends early where its messages would be larger together; it has at least one."""
 
-M = TypeVar("M", bound=Message)
 M_co = TypeVar("M_co", bound=Message, covariant=True)
 
 
@@ -36,15 +38,12 @@ class ListResponse(Protocol):
     total_size: int
     total_size_is_lower_bound: bool
 
-    def ByteSize(self) -> int: ...  # noqa: N802 - protobuf's
-
 
 class Items(Protocol[M_co]):
     """The field of a response that holds the resources."""
 
     def add(self, **fields: Any) -> M_co: ...
     def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[M_co]: ...
     def __delitem__(self, key: slice) -> None: ...
 
 
@@ -71,19 +70,6 @@ class PageRequest:
     def token_after(self, values: Sequence[Any], total: PageToken) -> str:
         token = PageToken(tuple(values), total.total_size, total.is_lower_bound)
         return page_token.encode(token, self.binding)
-
-
-def drop_what_is_too_much(response: ListResponse, items: Items[M]) -> None:
-    """Takes items away from the end until the answer is of a size that can be sent."""
-    if response.ByteSize() <= MAX_BYTES:
-        return
-    size, count = 0, 0
-    for item in items:
-        size += item.ByteSize()
-        if size > MAX_BYTES and count > 0:
-            break
-        count += 1
-    del items[count:]
 
 
 def _check_not_negative(numbers: dict[str, int]) -> None:

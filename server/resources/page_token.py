@@ -1,18 +1,26 @@
 """Page tokens: where a list goes on, bound to the parameters it was asked with (AIP-158).
 
-A token is no secret and no permission: everything in it is checked again.
+A token is no secret and no permission: whoever makes one up is told so, or sees what a list shows.
 """
 
 import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import ColumnElement, Text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.types import TypeEngine
+
 from server.domain.errors import PageTokenInvalid
+from server.resources.timestamps import to_datetime
 
 _CHECKSUM_BYTES = 12
+_DAMAGED = "is damaged; use next_page_token as it was answered"
+_INT32, _INT64 = 2**31, 2**63
 
 
 @dataclass(frozen=True)
@@ -34,15 +42,39 @@ def decode(text: str, binding: bytes) -> PageToken:
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise PageTokenInvalid("is damaged; use next_page_token as it was answered") from None
+        raise PageTokenInvalid(_DAMAGED) from None
     checksum, body = raw[:_CHECKSUM_BYTES], raw[_CHECKSUM_BYTES:]
     if checksum != _checksum(body, binding):
         raise PageTokenInvalid(
             "is damaged or belongs to a call with other parameters;"
             " only page_size may change between pages"
         )
-    after, total_size, is_lower_bound = json.loads(body)
-    return PageToken(tuple(after), total_size, is_lower_bound)
+    return _read(body)
+
+
+def order_values(after: Sequence[Any], columns: Sequence[ColumnElement[Any]]) -> list[Any]:
+    """The keys of a token as parameters for their columns. Raises PageTokenInvalid."""
+    try:
+        pairs = zip(columns, after, strict=True)
+        return [_order_value(column.type, value) for column, value in pairs]
+    except (ValueError, OverflowError):
+        raise PageTokenInvalid(_DAMAGED) from None
+
+
+def _order_value(kind: TypeEngine[Any], value: Any) -> Any:
+    if isinstance(kind, Text):
+        if isinstance(value, str) and "\0" not in value:
+            return value
+    elif isinstance(value, int) and abs(value) < _INT64:
+        return to_datetime(value) if isinstance(kind, TIMESTAMP) else value
+    raise ValueError(value)
+
+
+def _read(body: bytes) -> PageToken:
+    match json.loads(body):
+        case [[*after], int(total_size), bool(is_lower_bound)] if 0 <= total_size < _INT32:
+            return PageToken(tuple(after), total_size, is_lower_bound)
+    raise PageTokenInvalid(_DAMAGED)
 
 
 def _checksum(body: bytes, binding: bytes) -> bytes:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from server.domain.call import current_call
-from server.domain.errors import KintsugiError, RequestIdReused
+from server.domain.errors import DatabaseUnavailable, DeadlinePassed, KintsugiError, RequestIdReused
 from server.store.connection import Database, Parameters
 from server.store.errors import Duplicate
 from server.store.query import Query
@@ -112,6 +112,8 @@ def once(
     """
     try:
         return work()
+    except (DatabaseUnavailable, DeadlinePassed):
+        raise
     except (KintsugiError, Duplicate):
         earlier = _find_earlier(database, workspace, request) if request.request_id else []
         if not earlier:

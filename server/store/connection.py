@@ -28,6 +28,14 @@ _JSON = JSONDecoder()
 _PATIENCE_SECONDS = 5
 """How long a call waits for a connection before the database counts as unreachable."""
 
+_CONNECTION = {
+    "application_name": "kintsugi",
+    "connect_timeout": _PATIENCE_SECONDS,
+    # A machine that is gone says nothing: without these, calls would wait for it for ever.
+    "keepalives_idle": 10,
+    "tcp_user_timeout": 30_000,
+}
+
 _LIMITS_MS = [round(100 * 1.25**step) for step in range(40)]
 """What a deadline is rounded up to, so that the timeout of a connection has rarely to be set."""
 
@@ -87,7 +95,7 @@ class Database:
         self._pool = ConnectionPool(
             url,
             connection_class=Connection,
-            kwargs={"autocommit": True, "application_name": "kintsugi"},
+            kwargs={"autocommit": True, **_CONNECTION},
             min_size=1,
             max_size=connections,
             configure=_configure,

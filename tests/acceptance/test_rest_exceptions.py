@@ -311,8 +311,8 @@ def test_an_unknown_workspace_is_not_found(http: httpx.Client) -> None:
 
 def test_a_poisoned_page_can_be_read(http: httpx.Client, workspace: str) -> None:
     """The largest exceptions there are, in characters that JSON makes six times as long."""
-    heavy = {f"k{n}": "<" * 65_000 for n in range(60)}
-    made = [make(http, workspace, extra=heavy)["name"] for _ in range(3)]
+    heavy = {f"k{n}": "<" * 65_000 for n in range(4)}
+    made = [make(http, workspace, extra=heavy)["name"] for _ in range(20)]
     seen, token = [], ""
     while True:
         page = get(http, f"{workspace}/exceptions", page_token=token)

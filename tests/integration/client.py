@@ -65,6 +65,14 @@ def new_exception(**fields: Any) -> pb.Exception:
     return pb.Exception(**({"run": run, "message": "KeyError: 'total'", "location": {}} | fields))
 
 
+def batch(client: Client, *raised: pb.Exception, request_id: str = "") -> list[pb.Exception]:
+    children = [service.CreateExceptionRequest(exception=one) for one in raised]
+    request = service.BatchCreateExceptionsRequest(
+        parent=WORKSPACE, requests=children, request_id=request_id
+    )
+    return list(client.exceptions.BatchCreateExceptions(request).exceptions)
+
+
 def reason(error: grpc.RpcError) -> str:
     """The reason in the error's ErrorInfo, which every error must have."""
     info = detail(error, error_details_pb2.ErrorInfo)

@@ -12,6 +12,7 @@ from kintsugi.v1.automation_stage_pb2 import AUTOMATION_STAGE_PUBLISHED
 from tests.integration.client import (
     WORKSPACE,
     Client,
+    batch,
     detail,
     new_exception,
     reason,
@@ -126,6 +127,7 @@ def test_everything_wrong_with_a_request_is_said_at_once(client: Client) -> None
         ({"extra": {"a": "b\0"}}, "extra['a']"),
         ({"extra": {"a\0": "b"}}, "extra['a\\x00']"),
         ({"extra": {str(i): "" for i in range(65)}}, "extra"),
+        ({"extra": {str(i): "x" * 65_536 for i in range(4)}}, "extra"),
         ({"run": f"{WORKSPACE}/automations/-/runs/r"}, "run"),
         ({"run": f"{WORKSPACE}/automations/a/runs/.."}, "run"),
         ({"run": f"{WORKSPACE}/automations/a/runs/a b"}, "run"),
@@ -269,14 +271,6 @@ def test_a_stale_etag_changes_nothing(client: Client) -> None:
     now = client.get(raised.name)
     assert now.assignee == "users/ada"
     assert client.resolve(raised.name, etag=now.etag).state == pb.EXCEPTION_STATE_RESOLVED
-
-
-def batch(client: Client, *raised: pb.Exception, request_id: str = "") -> list[pb.Exception]:
-    children = [service.CreateExceptionRequest(exception=one) for one in raised]
-    request = service.BatchCreateExceptionsRequest(
-        parent=WORKSPACE, requests=children, request_id=request_id
-    )
-    return list(client.exceptions.BatchCreateExceptions(request).exceptions)
 
 
 def test_a_batch_answers_in_its_order_and_counts_repetitions(client: Client) -> None:

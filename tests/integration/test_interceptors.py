@@ -110,6 +110,8 @@ def test_too_many_calls_are_refused_and_never_reach_a_handler(start: Start, kind
     assert reason(error.value) == "OVERLOADED"
     assert detail(error.value, error_details_pb2.RetryInfo).retry_delay.seconds == 1
     assert gate.reached == 1
+    labels = {"method": f"/{SERVICE}/{kind}", "code": "RESOURCE_EXHAUSTED"}
+    until(lambda: REGISTRY.get_sample_value("kintsugi_rpcs_total", labels))
     gate.opened.set()
     for call in waiting:
         call.result()

@@ -31,7 +31,7 @@ SOAK = bool(os.environ.get("KINTSUGI_SOAK"))
 class Listing:
     """A list that is being paged through, and what it must and may show."""
 
-    promised: set[str]
+    promised: set[str] = field(default_factory=set)
     seen: list[str] = field(default_factory=list)
     token: str = ""
     total: int = -1
@@ -50,6 +50,7 @@ class PagingMachine(RuleBasedStateMachine):
         super().__init__()
         self.workspace = self._new_workspace()
         self.committed: list[str] = []
+        self.pending: list[str] = []
         self.writers: list[psycopg.Connection] = []
 
     @rule(count=st.integers(1, 4))
@@ -62,6 +63,7 @@ class PagingMachine(RuleBasedStateMachine):
                 ),
             )
             self.committed.append(self.client.exceptions.CreateException(request).name)
+            self.pending.append(self.committed[-1])
 
     @rule(data=st.data())
     def change_one(self, data: st.DataObject) -> None:
@@ -89,9 +91,16 @@ class PagingMachine(RuleBasedStateMachine):
         writer.close()
         self.writers.remove(writer)
 
+    @rule(data=st.data(), end=st.sampled_from(["resolve", "archive"]))
+    def deal_with_one(self, data: st.DataObject, end: str) -> None:
+        if self.pending:
+            name = data.draw(st.sampled_from(self.pending))
+            self.pending.remove(name)
+            getattr(self.client, end)(name)
+
     @rule(target=listings)
     def begin_a_list(self) -> Listing:
-        return Listing(set(self.committed))
+        return Listing()
 
     @rule(target=listings, listing=consumes(listings), size=st.integers(1, 5))
     def page(self, listing: Listing, size: int) -> object:
@@ -206,11 +215,30 @@ def test_a_token_belongs_to_its_parameters(client: Client, names: list[str]) -> 
 
 def test_a_page_of_very_large_rows_ends_early_and_loses_nothing(client: Client) -> None:
     large = [
-        client.raise_one(extra={str(i): "x" * 60_000 for i in range(30)}).name for _ in range(5)
+        client.raise_one(extra={str(i): "x" * 60_000 for i in range(4)}).name for _ in range(40)
     ]
-    answers = list(pages(client, page_size=5))
+    answers = list(pages(client, page_size=1000))
     assert list(itertools.chain(*answers)) == large[::-1]
-    assert len(answers) > 1
+    assert [len(answer) for answer in answers[:-1]] == [17, 17]
+
+
+def test_pages_of_more_than_one_step_are_whole(client: Client, database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            """
+            INSERT INTO exceptions (workspace, id, automation, run, start_byte, end_byte, message,
+              execution_id, stage, identity, state, "group", assignee, extra)
+            SELECT uid, lpad(n::text, 4, '0'), 'a', 'r', 0, 0, 'm', '', 0,
+              sha256(n::text::bytea), 1, '', '', '{}'
+            FROM workspaces, generate_series(1, 450) n
+            """
+        )
+    for size in (100, 101, 200, 249, 450, 1000):
+        numbers = [
+            int(name.rpartition("/")[2]) for page in pages(client, page_size=size) for name in page
+        ]
+        assert numbers == list(range(450, 0, -1))
+    assert len(client.list(page_size=250, skip=10).exceptions) == 250
 
 
 def test_the_default_workspace_is_as_empty_as_promised(client: Client) -> None:

@@ -21,7 +21,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1.exception_service_pb2 import ResolveExceptionRequest
 
-from tests.integration.client import Client, reason
+from tests.integration.client import Client, batch, new_exception, reason
 from tests.integration.conftest import StartServer
 from tests.integration.waiting import until
 
@@ -63,11 +63,11 @@ def test_an_unknown_method_is_unimplemented(client: Client) -> None:
 
 
 def test_a_request_of_more_than_4_mib_is_refused(client: Client) -> None:
+    large = [new_exception(extra={str(i): "x" * 60_000 for i in range(4)}) for _ in range(18)]
     with pytest.raises(grpc.RpcError) as error:
-        client.raise_one(extra={str(i): "x" * 65_536 for i in range(64)}, message="x" * 65_536)
+        batch(client, *large)
     assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    fits = client.raise_one(extra={str(i): "x" * 65_536 for i in range(62)})
-    assert len(client.get(fits.name).extra) == 62
+    assert len(batch(client, *large[:17])) == 17
 
 
 def test_the_clients_deadline_ends_the_transaction(

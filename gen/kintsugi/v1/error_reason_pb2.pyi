@@ -73,8 +73,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 11
     """The database can't be reached. UNAVAILABLE with a `RetryInfo`."""
     DEADLINE_PASSED: _ErrorReason.ValueType  # 12
-    """The call's deadline passed before it was done; nothing was changed.
-    DEADLINE_EXCEEDED. Without a deadline of the caller's it is 30 s.
+    """The call's deadline passed before it was known to be done; with a
+    `request_id` it can safely be repeated. DEADLINE_EXCEEDED. Without a
+    deadline of the caller's it is 30 s.
     """
     INTERNAL_ERROR: _ErrorReason.ValueType  # 13
     """A fault of the server's. INTERNAL; the metadata `reference` is a number
@@ -150,8 +151,9 @@ OVERLOADED: ErrorReason.ValueType  # 10
 DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 11
 """The database can't be reached. UNAVAILABLE with a `RetryInfo`."""
 DEADLINE_PASSED: ErrorReason.ValueType  # 12
-"""The call's deadline passed before it was done; nothing was changed.
-DEADLINE_EXCEEDED. Without a deadline of the caller's it is 30 s.
+"""The call's deadline passed before it was known to be done; with a
+`request_id` it can safely be repeated. DEADLINE_EXCEEDED. Without a
+deadline of the caller's it is 30 s.
 """
 INTERNAL_ERROR: ErrorReason.ValueType  # 13
 """A fault of the server's. INTERNAL; the metadata `reference` is a number

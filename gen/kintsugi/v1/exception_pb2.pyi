@@ -185,7 +185,8 @@ class Exception(_message.Message):
     @_builtins.property
     def extra(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Optional. Whatever else is known about it: at most 64 entries of at most
-        64 KiB each. Example: {"exit_code": "1", "host": "worker-3"}
+        64 KiB each, and 256 KiB together.
+        Example: {"exit_code": "1", "host": "worker-3"}
         """
 
     @_builtins.property

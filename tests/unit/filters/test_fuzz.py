@@ -11,7 +11,7 @@ import filters
 from tests.filters_cases import random_filters, things
 
 SOAK = bool(os.environ.get("KINTSUGI_SOAK"))
-EXAMPLES = 50_000 if SOAK else 300
+EXAMPLES = 50_000 if SOAK else 150
 MESSAGE = things.message(things.rows()[0])
 TOKENS = [
     *"()\"'=<>!:.,-*\\&|[]{} \t\n0aé",

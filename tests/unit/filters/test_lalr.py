@@ -58,13 +58,13 @@ def answer(parse, text):
         return "refused"
 
 
-@pytest.mark.parametrize("text", [case.filter for case in things.cases() + things.bad_cases()])
-def test_every_case_is_built_as_lark_builds_it(text):
-    one, other = both(text)
-    assert one == other
+def test_every_case_is_built_as_lark_builds_it():
+    for case in things.cases() + things.bad_cases():
+        one, other = both(case.filter)
+        assert one == other, case.filter
 
 
-@settings(max_examples=30_000 if SOAK else 200, deadline=None)
+@settings(max_examples=30_000 if SOAK else 100, deadline=None)
 @given(random_filters.filter_texts | texts)
 def test_every_text_is_built_as_lark_builds_it(text):
     one, other = both(text)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.domain.errors import PageTokenInvalid
-from server.resources.page_token import PageToken, decode, encode
+from server.resources.page_token import PageToken, decode, encode, order_values
+from server.store.tables import exceptions
 
 tokens = st.builds(
     PageToken,
@@ -43,3 +44,29 @@ def test_a_changed_token_is_refused(token: PageToken, data: st.DataObject) -> No
 def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(PageTokenInvalid):
         decode(text, b"")
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        (),
+        (1,),
+        ("x", "y"),
+        (10**30, "a"),
+        (10**18, "a"),
+        (None, None),
+        (True, []),
+        (1, "a\0"),
+        (1.5, "a"),
+    ],
+)
+def test_a_made_up_place_is_refused(after: tuple[object, ...]) -> None:
+    with pytest.raises(PageTokenInvalid):
+        order_values(after, [exceptions.c.create_time, exceptions.c.id])
+
+
+@pytest.mark.parametrize("total", [-1, 10**12, None, "1"])
+def test_a_made_up_total_is_refused(total: object) -> None:
+    made_up = encode(PageToken((1, "a"), total, is_lower_bound=False), b"")  # type: ignore[arg-type]
+    with pytest.raises(PageTokenInvalid):
+        decode(made_up, b"")
