@@ -5,6 +5,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,13 +21,17 @@ def serve(**flags: object) -> None:
     """Run one gRPC server process until SIGTERM or Ctrl-C."""
     # gRPC's own lines on standard error repeat what is said here.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from pydantic import ValidationError
+
     from server import app
     from server.config import Settings
 
-    settings = Settings.model_validate(
-        {name: value for name, value in flags.items() if value is not None}
-    )
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     try:
-        app.run(settings)
+        app.run(Settings(**given))
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = "_".join(str(part) for part in wrong["loc"])
+        raise click.ClickException(f"{name}: {wrong['msg']}") from error
     except app.CannotRun as error:
         raise click.ClickException(str(error)) from error

@@ -42,7 +42,10 @@ def server() -> Server:
 
 
 def token() -> str:
-    return os.environ.get("KINTSUGI_TOKEN", "")
+    text = os.environ.get("KINTSUGI_TOKEN", "")
+    if not (text.isascii() and text.isprintable()):
+        raise click.ClickException("KINTSUGI_TOKEN holds characters that no token has")
+    return text
 
 
 def workspace() -> str:

@@ -28,10 +28,10 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\r\n", "\n"))
 
 
-def command_line(*words: str) -> str:
-    """What to type to run this very program, on this very server, with these words."""
+def command_line(*words: str, server: str = "") -> str:
+    """What to type to run this very program with these words, on `server` or the one in use."""
     program = "kintsugi" if shutil.which("kintsugi") == sys.argv[0] else sys.argv[0]
-    address = settings.server().address
+    address = server or settings.server().address
     prefix = "" if address == settings.DEFAULT_SERVER else f"KINTSUGI_SERVER={address} "
     return prefix + shlex.join([program, *words])
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from cli.settings import DEFAULT_WORKSPACE
+from cli.terminal import command_line
+
 if TYPE_CHECKING:
     from server.launch.supervisor import Addresses
 
 _MOST_WORKERS = 4
-_DEFAULT_SERVER = "127.0.0.1:8080"
-_WORKSPACE = "organizations/local/workspaces/default"
 _PORT = click.IntRange(0, 65535)
 
 
@@ -34,7 +35,7 @@ _PORT = click.IntRange(0, 65535)
 @click.option("--metrics-port", type=_PORT, help="/metrics.  [9090]")
 @click.option(
     "--workers",
-    type=click.IntRange(1, 64),
+    type=click.IntRange(1, 16),
     help=f"Server processes.  [default: one a core, at most {_MOST_WORKERS}]",
 )
 @click.option(
@@ -129,23 +130,24 @@ def _document(addresses: "Addresses") -> dict[str, object]:
         "grpc": addresses.grpc,
         "health": addresses.health,
         "metrics": addresses.metrics,
-        "workspace": _WORKSPACE,
+        "workspace": DEFAULT_WORKSPACE,
     }
 
 
 def _summary(addresses: "Addresses", data_dir: Path) -> str:
-    server = "" if addresses.edge == _DEFAULT_SERVER else f"KINTSUGI_SERVER={addresses.edge} "
+    run = command_line("exec", "--automation", "hello", "--", server=addresses.edge)
+    look = command_line("exceptions", "list", server=addresses.edge)
     return f"""\
 Kintsugi is up. Its data and logs are in {data_dir}
 
-  REST     http://{addresses.edge}/api/v1/{_WORKSPACE}/exceptions
+  REST     http://{addresses.edge}/api/v1/{DEFAULT_WORKSPACE}/exceptions
   gRPC     {addresses.edge}, and the server processes: {", ".join(addresses.grpc)}
   health   {addresses.health}/readyz
   metrics  {addresses.metrics}
 
 In another terminal:
-  {server}kintsugi exec --automation hello -- sh -c 'echo it broke >&2; exit 3'
-  {server}kintsugi exceptions list
+  {run} sh -c 'echo it broke >&2; exit 3'
+  {look}
 
 Ctrl-C stops it all."""
 

@@ -1,0 +1,1 @@
+"""The service: what runs behind Envoy, and what starts it."""

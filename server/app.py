@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from kintsugi.v1 import exception_service_pb2, workspace_service_pb2
 from kintsugi.v1.exception_service_pb2_grpc import add_ExceptionServiceServicer_to_server
 from kintsugi.v1.workspace_service_pb2_grpc import add_WorkspaceServiceServicer_to_server
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from server import logs
 from server.config import Settings, unknown_variables
@@ -106,6 +106,7 @@ def run(settings: Settings) -> None:
         _log.warning("unknown setting", name=name)
     # Blocked before any thread is started, the signals wait until they are asked for.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    _reach(store.check, settings.database_url)
     server = Server(settings)
     port = server.start()
     _log.info("serving", port=port, pid=os.getpid())
@@ -118,8 +119,16 @@ def run(settings: Settings) -> None:
 
 def migrate(url: str) -> None:
     """Brings a database's schema to the newest version. Raises CannotRun."""
+    _reach(store.migrate, url)
+
+
+def _reach(use: Callable[[str], None], url: str) -> None:
     try:
-        store.migrate(url)
+        use(url.replace("postgres://", "postgresql://", 1))
+    except store.NotMigrated as error:
+        raise CannotRun("the database isn't prepared: run `kintsugi migrate` first") from error
+    except ArgumentError as error:
+        raise CannotRun("the database URL must look like postgresql://host/name") from error
     except OperationalError as error:
         reason = str(error.orig).strip().splitlines()[0]
         raise CannotRun(f"can't reach the database: {reason}") from error

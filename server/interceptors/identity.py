@@ -12,6 +12,7 @@ from server.domain.call import LONGEST_SECONDS, Call, enter, leave
 from server.domain.errors import CallerRefused
 from server.interceptors.rpc import Layer, Rpc
 
+ADDRESS = "x-auth-address"
 LOCAL_PRINCIPAL = "users/local"
 
 _LOOPBACK = ("ipv4:127.", "ipv6:[::1]", "ipv6:%5B::1%5D", "unix:")
@@ -41,11 +42,9 @@ def _principal(rpc: Rpc) -> str:
 
 
 def _came_from_here(rpc: Rpc) -> bool:
-    """Envoy adds the address of its caller to what callers themselves may have said before it."""
-    for name, value in rpc.context.invocation_metadata():
-        if name == "x-forwarded-for":
-            return _is_loopback(str(value).rpartition(",")[2].strip())
-    return True
+    """Envoy names the address of its own caller, and lets nobody else name one."""
+    metadata = rpc.context.invocation_metadata()
+    return all(_is_loopback(str(value)) for name, value in metadata if name == ADDRESS)
 
 
 def _is_loopback(address: str) -> bool:

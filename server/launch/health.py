@@ -33,11 +33,16 @@ Check = Callable[[], str]
 """Gives what it found, or raises Failing."""
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: a client that went away is its own affair."""
+
+
 class Pages:
     """A small HTTP server on a port of its own (0: a free one), bound as soon as it is made."""
 
     def __init__(self, port: int, pages: Mapping[str, Callable[[], Answer]]) -> None:
-        self._server = ThreadingHTTPServer((HOST, port), _handler(pages))
+        self._server = _Server((HOST, port), _handler(pages))
         self._server.daemon_threads = True
 
     @property

@@ -30,7 +30,7 @@ _LONGEST_SOCKET = 100
 _SETTINGS = {
     "listen_addresses": "",
     "port": "5432",  # only part of the socket's name: PGPORT must not change it
-    "max_connections": "200",
+    "max_connections": "300",  # 16 for each of at most 16 server processes, and some
     "unix_socket_permissions": "0700",
     "timezone": "UTC",
     "log_timezone": "UTC",

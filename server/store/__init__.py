@@ -1,0 +1,1 @@
+"""All SQL: connections, tables, statements, the change record, migrations."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import ProgrammingError
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _LOCK = 0x6B696E7473756769  # "kintsugi": one process migrates, the others wait
@@ -18,6 +19,17 @@ _DEFAULT_WORKSPACE = text(
     ON CONFLICT (organization, id) DO NOTHING
     """
 )
+_IS_CURRENT = text(
+    """
+    SELECT pg_control_system.system_identifier = newest.system_identifier
+    FROM pg_control_system(),
+      (SELECT system_identifier FROM clusters ORDER BY epoch DESC LIMIT 1) newest
+    """
+)
+
+
+class NotMigrated(Exception):
+    """The database has no schema of ours yet, or was restored into another cluster."""
 
 
 def migrate(url: str) -> None:
@@ -25,7 +37,7 @@ def migrate(url: str) -> None:
 
     Raises sqlalchemy.exc.OperationalError where the database can't be reached.
     """
-    engine = create_engine(url.replace("postgres://", "postgresql://", 1))
+    engine = create_engine(url)
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
@@ -37,6 +49,20 @@ def migrate(url: str) -> None:
             connection.execute(_DEFAULT_WORKSPACE)
     finally:
         engine.dispose()
+
+
+def check(url: str) -> None:
+    """Raises NotMigrated where `migrate` has to run first, OperationalError where none answers."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            current = connection.scalar(_IS_CURRENT)
+    except ProgrammingError as error:
+        raise NotMigrated from error
+    finally:
+        engine.dispose()
+    if not current:
+        raise NotMigrated
 
 
 def _begin_epoch_if_restored(connection: Connection) -> None:

@@ -189,3 +189,26 @@ def test_a_log_that_cannot_be_written_fails_no_call(database: str, tmp_path: Pat
     assert client.get(client.raise_one().name).occurrence_count == 1
     process.terminate()
     assert process.wait(10) == 0
+
+
+def test_a_database_that_was_never_migrated_is_one_clear_line(empty_database: str) -> None:
+    argv = [KINTSUGI, "serve", "--database-url", empty_database, "--grpc-port", "0"]
+    refused = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
+    assert "kintsugi migrate" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["serve", "--grpc-port", "99999", "--database-url", "postgresql:///x"], "grpc_port"),
+        (["serve", "--database-url", "postgresql:///x?host=/nowhere"], "reach the database"),
+        (["migrate", "--database-url", "nonsense"], "postgresql://"),
+    ],
+)
+def test_wrong_settings_are_one_clear_line(words: list[str], said: str) -> None:
+    refused = subprocess.run(
+        [KINTSUGI, *words], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
+    assert said in refused.stderr

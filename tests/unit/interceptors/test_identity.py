@@ -35,16 +35,14 @@ def test_callers_from_elsewhere_are_refused(peer: str) -> None:
         pass
 
 
-@pytest.mark.parametrize("chain", ["127.0.0.1", "10.0.0.7, 127.0.0.1", "::1", "nonsense,127.0.0.9"])
-def test_envoy_says_who_called_it(chain: str) -> None:
-    with identity()(rpc("ipv4:127.0.0.1:5", x_forwarded_for=chain)):
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.9", "::1"])
+def test_envoy_says_who_called_it(address: str) -> None:
+    with identity()(rpc("ipv4:127.0.0.1:5", x_auth_address=address)):
         assert current_call().principal == "users/local"
 
 
-@pytest.mark.parametrize(
-    "chain", ["10.0.0.7", "127.0.0.1, 10.0.0.7", "2001:db8::1", "", "nonsense"]
-)
-def test_callers_of_envoy_from_elsewhere_are_refused(chain: str) -> None:
-    called = rpc("ipv4:127.0.0.1:5", x_forwarded_for=chain)
+@pytest.mark.parametrize("address", ["10.0.0.7", "2001:db8::1", "", "127.0.0.1, 10.0.0.7"])
+def test_callers_of_envoy_from_elsewhere_are_refused(address: str) -> None:
+    called = rpc("ipv4:127.0.0.1:5", x_auth_address=address)
     with pytest.raises(CallerRefused), identity()(called):
         pass
