@@ -5,6 +5,7 @@ Which programs there are, and what is done when one of them dies, is decided els
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,6 +138,10 @@ def stop(children: Sequence[Child], steps: Sequence[tuple[signal.Signals, float]
 
 
 def rotate(log: Path) -> None:
-    """Puts a log that has grown past 10 MB aside as `NAME.1`, in place of an earlier one."""
+    """Puts what a log of more than 10 MB holds aside as `NAME.1`, in place of what was there.
+
+    The log is emptied and not renamed: the process that writes it goes on at its end.
+    """
     if log.exists() and log.stat().st_size > _LOG_BYTES:
-        log.replace(log.with_name(log.name + ".1"))
+        shutil.copyfile(log, log.with_name(log.name + ".1"))
+        os.truncate(log, 0)

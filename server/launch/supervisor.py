@@ -226,6 +226,8 @@ class Supervisor:
             for kept in self._kept:
                 if news := kept.tend():
                     self._tell(news)
+                with suppress(OSError):  # a full disk is no reason to stop
+                    child.rotate(kept.child.log)
             pause(0.2)
 
     def _stop(self) -> None:

@@ -119,10 +119,26 @@ def test_a_header_with_an_underscore(http: httpx.Client) -> None:
     assert "underscore" in status["message"]
 
 
-def test_pages_of_other_sites_cannot_write(http: httpx.Client) -> None:
-    foreign = {"sec-fetch-site": "cross-site", "content-type": "text/plain"}
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_pages_of_other_sites_cannot_write(http: httpx.Client, site: str) -> None:
+    foreign = {"sec-fetch-site": site, "content-type": "text/plain"}
     assert_status(http.post("", content="{}", headers=foreign), 403, 7)
     assert http.get("", headers=foreign).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example"])
+def test_a_name_that_leads_here_is_not_enough(http: httpx.Client, host: str) -> None:
+    status = assert_status(http.get("", headers={"host": host}), 403, 7)
+    assert "host name" in status["message"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:1", "127.0.0.1", "[::1]:8080"])
+def test_this_machines_own_names_are_served(http: httpx.Client, host: str) -> None:
+    assert http.get("", headers={"host": host}).status_code == 200
+
+
+def test_nobody_can_say_that_they_call_from_elsewhere(http: httpx.Client) -> None:
+    assert http.get("", headers={"x-auth-address": "192.0.2.7"}).status_code == 200
 
 
 @pytest.mark.parametrize(
