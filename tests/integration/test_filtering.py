@@ -1,12 +1,15 @@
 """Filters and orders of lists over gRPC, on a real database."""
 
 import itertools
+import os
 from collections.abc import Iterator
 
 import grpc
 import psycopg
 import pytest
 from google.rpc import error_details_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1.automation_stage_pb2 import AUTOMATION_STAGE_DRAFT
 
@@ -16,6 +19,7 @@ from server.store.statements import Choice, Key, Statements
 from server.store.tables import exceptions
 from tests.integration.client import WORKSPACE, Client, detail, new_exception, reason, violations
 
+SOAK = bool(os.environ.get("KINTSUGI_SOAK"))
 ELSEWHERE = "organizations/local/workspaces/elsewhere"
 
 
@@ -197,6 +201,54 @@ def test_a_token_belongs_to_its_filter_and_order(
         with pytest.raises(grpc.RpcError) as error:
             client.list(page_token=token, **(asked | changed))
         assert reason(error.value) == "PAGE_TOKEN_INVALID"
+
+
+WORDS = st.sampled_from(
+    [
+        *FILTERS.fields(),
+        *("AND", "OR", "NOT", "-", "(", ")", ",", ".", "*", "=", "!=", "<", "<=", ">", ">=", ":"),
+        *(
+            "PENDING",
+            "DRAFT",
+            "7",
+            "-1.5",
+            '"2025-01-01T00:00:00Z"',
+            "'%_\\\\'",
+            '"',
+            "contains",
+            "desc",
+        ),
+    ]
+)
+TEXTS = st.one_of(
+    st.lists(st.one_of(WORDS, st.text(max_size=5)), max_size=12).map(" ".join),
+    st.lists(WORDS, max_size=12).map("".join),
+    st.text(),
+)
+
+
+@pytest.mark.timeout(3600 if SOAK else 120)
+def test_no_text_at_all_is_a_fault_of_the_servers(client: Client) -> None:
+    client.raise_one(extra={"a": "b"})
+
+    @settings(max_examples=30_000 if SOAK else 300, deadline=None)
+    @given(filter=TEXTS, order_by=TEXTS)
+    def ask(filter: str, order_by: str) -> None:
+        for parameters in ({"filter": filter}, {"order_by": order_by}):
+            assert outcome(client, parameters) in (
+                *("OK", "FILTER_SYNTAX", "FILTER_TYPE"),
+                "INVALID_FIELDS",  # a NUL
+            ), parameters
+
+    ask()
+
+
+def outcome(client: Client, parameters: dict[str, str]) -> str:
+    try:
+        client.list(**parameters)
+    except grpc.RpcError as error:
+        return reason(error)
+    return "OK"
 
 
 NEWEST = (Key("create_time", descending=True), Key("id", descending=True))
