@@ -126,7 +126,7 @@ def test_sigterm_lets_a_call_in_flight_end(
         other.rollback()
         assert call.result().state == pb.EXCEPTION_STATE_RESOLVED
         client.channel.close()
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
 
 
 def test_what_was_acknowledged_survives_a_kill(database: str, tmp_path: Path) -> None:
@@ -135,11 +135,11 @@ def test_what_was_acknowledged_survives_a_kill(database: str, tmp_path: Path) ->
     raised = client.raise_one()
     resolved = client.resolve(raised.name)
     process.kill()
-    process.wait(10)
+    process.wait(30)
     survivor, address = start_process(database, tmp_path)
     assert Client(int(address.rpartition(":")[2])).get(raised.name) == resolved
     survivor.terminate()
-    assert survivor.wait(10) == 0
+    assert survivor.wait(30) == 0
 
 
 def test_a_taken_port_is_one_clear_line(database: str, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_taken_port_is_one_clear_line(database: str, tmp_path: Path) -> None:
     argv = [KINTSUGI, "serve", "--database-url", database, "--grpc-port", port]
     second = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
     first.terminate()
-    first.wait(10)
+    first.wait(30)
     assert second.returncode == 1
     [line] = second.stderr.splitlines()
     assert address in line
@@ -188,7 +188,7 @@ def test_a_log_that_cannot_be_written_fails_no_call(database: str, tmp_path: Pat
     client = Client(int(address.rpartition(":")[2]))
     assert client.get(client.raise_one().name).occurrence_count == 1
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
 
 
 def test_a_database_that_was_never_migrated_is_one_clear_line(empty_database: str) -> None:
