@@ -7,7 +7,7 @@ from typing import TypeAlias, TypeVar
 from filters.schema import Schema
 
 KEPT = 512
-LONGEST_KEPT = 4096
+LONGEST_KEPT = 1024
 """Characters. A compiled filter takes some hundred times the memory of its text."""
 
 Compiled = TypeVar("Compiled")

@@ -119,45 +119,68 @@ def _join(connective: str, templates: list[str]) -> str:
 
 
 def _write_comparison(condition: Comparison, parts: list[ColumnElement[Any]]) -> str:
-    """A comparison, made TRUE or FALSE where what it looks at is NULL."""
+    """A comparison, made TRUE or FALSE where its column is NULL."""
     operand = condition.operand
-    column, key = operand.columns[0], operand.key
-    subject, looked_at = "{}", [column]
-    if key is None:
-        test, values = _test(condition, subject)
-    elif isinstance(condition, IsSet):
-        test, values = "{} ? {}", [_parameter(_TEXT, key)]
-    elif isinstance(condition, Equal):
-        test = f"{{}} @> {Map.placeholder}"
-        values = [_parameter(_TEXT, json.dumps({key: condition.values[0]}, ensure_ascii=False))]
-    else:
-        subject, looked_at = "({} ->> {})", [column, _parameter(_TEXT, key)]
-        test, values = _test(condition, subject)
-    parts += [*looked_at, *values]
-    if len(looked_at) == 1 and not getattr(column, "nullable", True):
+    column = operand.columns[0]
+    if operand.key is not None:
+        return _write_in_map(condition, column, operand.key, parts)
+    parts.append(column)
+    test = _write_test(condition, "{}", parts)
+    if not _is_nullable(column):
         return test
-    parts += looked_at
+    parts.append(column)
     if operand.default is not None and value_test(condition)(operand.default):
-        return f"({test} OR {subject} IS NULL)"
-    return f"({test} AND {subject} IS NOT NULL)"
+        return f"({test} OR {{}} IS NULL)"
+    return f"({test} AND {{}} IS NOT NULL)"
 
 
-def _test(condition: Comparison, subject: str) -> tuple[str, list[ColumnElement[Any]]]:
-    """The template of a comparison with a subject, and the parameters in it."""
+def _write_in_map(
+    condition: Comparison, column: ColumnElement[Any], key: str, parts: list[ColumnElement[Any]]
+) -> str:
+    """A comparison of what stands under a key, FALSE where nothing does."""
+    match condition:
+        case Equal(_, (value,)):
+            entry = json.dumps({key: value}, ensure_ascii=False)
+            test, looked_at = f"{{}} @> {Map.placeholder}", [column, _parameter(_TEXT, entry)]
+        case IsSet():
+            test, looked_at = "{} ? {}", [column, _parameter(_TEXT, key)]
+        case _:
+            subject, looked_at = "({} ->> {})", [column, _parameter(_TEXT, key)]
+            parts += looked_at
+            test = _write_test(condition, subject, parts)
+            parts += looked_at
+            return f"({test} AND {subject} IS NOT NULL)"
+    parts += looked_at
+    if not _is_nullable(column):
+        return test
+    parts.append(column)
+    return f"({test} AND {{}} IS NOT NULL)"
+
+
+def _is_nullable(column: ColumnElement[Any]) -> bool:
+    # What is no column, but an expression, may always be NULL.
+    return getattr(column, "nullable", True)
+
+
+def _write_test(condition: Comparison, subject: str, parts: list[ColumnElement[Any]]) -> str:
+    """The template of a comparison with a subject; the parameters in it are added."""
     match condition:
         case Equal(operand, values):
-            places = ", ".join([operand.field.placeholder] * len(values))
-            sql = f"{subject} IN ({places})" if len(values) > 1 else f"{subject} = {places}"
-            return sql, [_value(operand, value) for value in values]
+            parts += [_value(operand, value) for value in values]
+            place = operand.field.placeholder
+            if len(values) == 1:
+                return f"{subject} = {place}"
+            return f"{subject} IN ({', '.join([place] * len(values))})"
         case Ordered(operand, operator, value):
+            parts.append(_value(operand, value))
             collation = ' COLLATE "C"' if isinstance(value, str) else ""
-            return f"{subject}{collation} {operator} {{}}", [_value(operand, value)]
+            return f"{subject}{collation} {operator} {{}}"
         case Like(_, pieces):
-            pattern = "%".join([_escape(piece) for piece in pieces])
-            return f"{subject} LIKE {{}} ESCAPE '/'", [_parameter(_TEXT, pattern)]
+            parts.append(_parameter(_TEXT, "%".join(map(_escape, pieces))))
+            return f"{subject} LIKE {{}} ESCAPE '/'"
         case Contains(_, text):
-            pattern = f"%{_escape(text)}%"
-            return f"lower({subject}) LIKE lower({{}}) ESCAPE '/'", [_parameter(_TEXT, pattern)]
+            parts.append(_parameter(_TEXT, f"%{_escape(text)}%"))
+            return f"lower({subject}) LIKE lower({{}}) ESCAPE '/'"
     raise AssertionError(condition)
 
 

@@ -68,14 +68,17 @@ class Builder:
     def comparison(self, parts: list[Any]) -> Comparison:
         left, operator, right = parts
         field = literals.member(left) if type(left) is Match else left
+        value = literals.operand(right) if type(right) is Match else right
         sign = operator[0].strip()
-        return Comparison(field, sign, right, operator.start() + operator[0].index(sign))
+        return Comparison(field, sign, value, operator.start() + operator[0].index(sign))
 
     def function(self, parts: list[Any]) -> Call:
         name = parts[0]
         if name[0][0] in "-\"'":
             raise FilterSyntaxError(f"{quote(name[0])} is no function's name", name.start())
         return Call(name[0], parts[2] if len(parts) == 4 else (), name.start())
+
+    call = function
 
     def arguments(self, parts: list[Any]) -> tuple[Expression, ...]:
         return (parts[0],) if len(parts) == 1 else (*parts[0], parts[2])

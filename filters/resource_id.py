@@ -10,7 +10,7 @@ from filters.conditions import All, AnyOf, Condition, Equal, Operand
 from filters.fields import ColumnField, wrong
 from filters.strings import String
 
-MOST_IDS = 500
+MOST_IDS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,20 +43,25 @@ class ResourceId(ColumnField):
         return str(raw).rpartition("/")[2]
 
     def equals(self, operand: Operand, literal: Literal) -> Condition:
-        ids, named = list[str](), list[Condition]()
+        ids: dict[str | None, dict[str, None]] = {}  # by what stands above, each once, in order
         for name in self._names(literal):
-            above, found, last = f"/{name}".rpartition(f"/{self.collection}/")
-            if not found or not last:
-                # No name out of this collection: an id, maybe one that nothing can have.
-                ids.append(name)
-            elif not above or self.parent is None:
-                ids.append(last)
-            else:
-                under = Equal(self._above(operand, self.parent), (above[1:],))
-                named.append(All((Equal(operand, (last,)), under)))
-        if not named:
-            return Equal(operand, tuple(ids))
-        return AnyOf((Equal(operand, tuple(ids)), *named) if ids else tuple(named))
+            above, last = self._split(name)
+            ids.setdefault(above, {})[last] = None
+        conditions = [self._among(operand, above, tuple(lasts)) for above, lasts in ids.items()]
+        return conditions[0] if len(conditions) == 1 else AnyOf(tuple(conditions))
+
+    def _split(self, name: str) -> tuple[str | None, str]:
+        """What has to stand above, None if that is not to be looked at, and the id."""
+        above, found, last = f"/{name}".rpartition(f"/{self.collection}/")
+        if not found or not last:
+            return None, name  # no name out of this collection: an id, maybe one nothing can have
+        return above[1:] if above and self.parent is not None else None, last
+
+    def _among(self, operand: Operand, above: str | None, ids: tuple[str, ...]) -> Condition:
+        is_one = Equal(operand, ids)
+        if above is None or self.parent is None:
+            return is_one
+        return All((is_one, Equal(self._above(operand, self.parent), (above,))))
 
     def _names(self, literal: Literal) -> list[str]:
         if not self.any_of or not literal.quoted or " OR " not in literal.text:

@@ -44,9 +44,9 @@ class Int64(Number):
     def convert(self, literal: Literal) -> int:
         if not _INTEGER.fullmatch(literal.text):
             raise wrong(literal, "a whole number")
-        # Python refuses to read a number of some thousand digits.
-        fits = len(literal.text.lstrip("-0")) <= _INT64_DIGITS
-        value = int(literal.text) if fits else _INT64.stop
+        # Python refuses to read a number of some thousand digits, be they zeros.
+        digits = literal.text.lstrip("-0")[: _INT64_DIGITS + 1] or "0"
+        value = -int(digits) if literal.text.startswith("-") else int(digits)
         if value not in _INT64:
             raise wrong(literal, "within the 64 bits of a whole number")
         return value

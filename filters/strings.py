@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, types
 
@@ -17,13 +17,15 @@ class String(ColumnField):
 
     sql_type = types.Text()
     operators = (*ORDERING, "contains")
+    has_is_contains: ClassVar[bool] = False
     type_name = "string"
 
     def convert(self, literal: Literal) -> str:
         return literal.text
 
     def compare(self, operand: Operand, operator: str, literal: Literal) -> Condition:
-        if operator == "contains":
+        has = operator == ":" and self.has_is_contains and not is_star(literal)
+        if has or operator == "contains":
             return Contains(operand, literal.text)
         return super().compare(operand, operator, literal)
 
@@ -46,11 +48,7 @@ class Text(String):
     searched: bool = False
 
     zero = ""
-
-    def compare(self, operand: Operand, operator: str, literal: Literal) -> Condition:
-        if operator == ":" and not is_star(literal):
-            return Contains(operand, literal.text)
-        return super().compare(operand, operator, literal)
+    has_is_contains = True
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,16 +95,18 @@ class RequestIdReused(InvalidFields):
         super().__init__([("request_id", what)])
 
 
-class FilterSyntaxRefused(InvalidFields):
+class FilterRefused(InvalidFields):
     """`field` is `filter` or `order_by`; `offset` counts its characters from 0."""
-
-    reason = reasons.FILTER_SYNTAX
 
     def __init__(self, field: str, what: str, offset: int) -> None:
         super().__init__([(field, what)], {"offset": str(offset)})
 
 
-class FilterTypeRefused(FilterSyntaxRefused):
+class FilterSyntaxRefused(FilterRefused):
+    reason = reasons.FILTER_SYNTAX
+
+
+class FilterTypeRefused(FilterRefused):
     reason = reasons.FILTER_TYPE
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from filters import FilterError, FilterSyntaxError, Schema, compile_sql, parse_order_by
+from filters.caching import LONGEST_KEPT
 from server.domain.errors import FilterSyntaxRefused, FilterTypeRefused
 from server.store.statements import Choice, Key
 
@@ -19,13 +20,14 @@ def choice(request: Any, schema: Schema, default_order: tuple[Key, ...]) -> Choi
         where = compile_sql(text, schema).where if text.strip() else None
     with _refused("order_by"):
         orders = parse_order_by(getattr(request, "order_by", ""), schema)
+    is_short = len(text) <= LONGEST_KEPT
     if not orders:
-        return Choice(where, default_order)
+        return Choice(where, default_order, is_short)
     fields = schema.fields()
     keys = [Key(str(fields[each.field].columns[0].key), each.descending) for each in orders]
     # The last key of the default order is unique: it decides between equal rows.
     last = Key(default_order[-1].column, keys[-1].descending)
-    return Choice(where, (*keys, last))
+    return Choice(where, (*keys, last), is_short)
 
 
 @contextmanager

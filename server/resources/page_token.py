@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text
+from sqlalchemy import ColumnElement, Integer, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.types import TypeEngine
 
@@ -20,7 +20,8 @@ from server.resources.timestamps import to_datetime
 
 _CHECKSUM_BYTES = 12
 _DAMAGED = "is damaged; use next_page_token as it was answered"
-_INT32, _INT64 = 2**31, 2**63
+_INT16, _INT32, _INT64 = 2**15, 2**31, 2**63
+_INT_LIMITS: dict[type, int] = {SmallInteger: _INT16, Integer: _INT32}
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ def order_values(after: Sequence[Any], columns: Sequence[ColumnElement[Any]]) ->
 
 def _order_value(kind: TypeEngine[Any], value: Any) -> Any:
     if isinstance(kind, Text):
-        if isinstance(value, str) and "\0" not in value:
+        if isinstance(value, str) and b"\0" not in value.encode():
             return value
-    elif isinstance(value, int) and abs(value) < _INT64:
+    elif type(value) is int and abs(value) < _INT_LIMITS.get(type(kind), _INT64):
         return to_datetime(value) if isinstance(kind, TIMESTAMP) else value
     raise ValueError(value)
 

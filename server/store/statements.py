@@ -3,7 +3,7 @@
 One resource's own statements stand in a module of its own.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -53,10 +53,19 @@ class Key(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """Which rows of a parent a list is of, and in which order; the last key is unique there."""
+    """Which rows of a parent a list is of, and in which order; the last key is unique there.
+
+    A short one may come again, and its statements are kept.
+    """
 
     where: ColumnElement[bool] | None
     order: tuple[Key, ...]
+    is_short: bool = True
+
+
+def _kept(make: Callable[[Choice], Query]) -> Callable[[Choice], Query]:
+    kept = lru_cache(_KEPT)(make)
+    return lambda choice: kept(choice) if choice.is_short else make(choice)
 
 
 class Statements:
@@ -72,9 +81,9 @@ class Statements:
         self._scope = table.c[scope] == bindparam("scope")
         self._workspace = workspace
         self._updates: dict[frozenset[str], Query] = {}
-        self.first_page = lru_cache(_KEPT)(self._first_page)
-        self.next_page = lru_cache(_KEPT)(self._next_page)
-        self.count = lru_cache(_KEPT)(self._count)
+        self.first_page = _kept(self._first_page)
+        self.next_page = _kept(self._next_page)
+        self.count = _kept(self._count)
 
     @cached_property
     def one(self) -> Query:

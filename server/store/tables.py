@@ -109,12 +109,7 @@ exceptions = Table(
     Index("exceptions_state", "workspace", "state", "create_time", "id"),
     Index("exceptions_automation", "workspace", "automation", "create_time", "id"),
     Index("exceptions_run", "workspace", "run", "create_time", "id"),
-    Index(
-        "exceptions_extra",
-        "extra",
-        postgresql_using="gin",
-        postgresql_ops={"extra": "jsonb_path_ops"},
-    ),
+    Index("exceptions_extra", "extra", postgresql_using="gin"),
     Index("exceptions_pending", "workspace", "identity", unique=True, postgresql_where=PENDING),
 )
 

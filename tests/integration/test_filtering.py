@@ -32,7 +32,9 @@ def labels(client: Client) -> dict[str, str]:
 
     raised = {
         "pending": client.raise_one(run=run("run1_id"), message="disk full"),
-        "resolved": client.raise_one(run=run("run2_id"), group="missing_values"),
+        "resolved": client.raise_one(
+            run=run("run2_id"), group="missing_values", execution_id="éÀ-Й"
+        ),
         "archived": client.raise_one(
             message="100%_off\\", group="user_system_error", extra={"env": "prod", "a.b": "c"}
         ),
@@ -99,7 +101,9 @@ EVERY = {"pending", "resolved", "archived", "assigned"}
         ("location.start_byte >= 7", {"assigned"}),
         ("location.end_byte = 0", EVERY - {"assigned"}),
         ("execution_id = exec_1", {"assigned"}),
-        ("execution_id:*", {"assigned"}),
+        ("execution_id:*", {"assigned", "resolved"}),
+        ('execution_id:"É"', {"resolved"}),
+        ("execution_id contains 'й'", {"resolved"}),
         ("", EVERY),
     ],
 )
@@ -263,6 +267,8 @@ NEWEST = (Key("create_time", descending=True), Key("id", descending=True))
         ('create_time > "2999-01-01T00:00:00Z"', "exceptions_newest"),
         ('message:"number 4711 "', "exceptions_message_trgm"),
         ("extra.host = h4711", "exceptions_extra"),
+        ("extra:no_such_key", "exceptions_extra"),
+        ("nobody_said_this", "exceptions_description_trgm"),
     ],
 )
 def test_an_index_serves_the_filter(database: str, text: str, index: str) -> None:
@@ -291,3 +297,5 @@ def test_an_index_serves_the_filter(database: str, text: str, index: str) -> Non
 def test_the_documented_fields_are_the_declared_ones() -> None:
     text = DOCUMENT.read_text()
     assert written(text) == text
+    manual = (DOCUMENT.parents[1] / "proto/kintsugi/v1/exception_service.proto").read_text()
+    assert [path for path in FILTERS.fields() if f"`{path}`" not in manual] == []

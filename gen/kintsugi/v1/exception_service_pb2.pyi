@@ -171,8 +171,8 @@ class ListExceptionsRequest(_message.Message):
     """Optional. Which exceptions to list (AIP-160); docs/filters.md says all about
     the language. At most 16 KiB. Fields: `state`, `automation`, `run`,
     `group`, `message`, `description`, `assignee`, `resolver`, `stage`,
-    `extra`, `location.start_byte`, `location.end_byte`, `execution_id`,
-    `number`, `occurrence_count`, `create_time`, `update_time`,
+    `extra`, `location`, `location.start_byte`, `location.end_byte`,
+    `execution_id`, `number`, `occurrence_count`, `create_time`, `update_time`,
     `last_occurrence_time`. A filter that can't be used is INVALID_ARGUMENT with
     the reason FILTER_SYNTAX or FILTER_TYPE and its `offset`.
     Example: state = PENDING AND create_time > "2026-01-01T00:00:00Z"

@@ -65,6 +65,14 @@ def test_a_made_up_place_is_refused(after: tuple[object, ...]) -> None:
         order_values(after, [exceptions.c.create_time, exceptions.c.id])
 
 
+@pytest.mark.parametrize(
+    ("column", "value"), [("number", 2**40), ("state", 70_000), ("state", True), ("run", "\ud800")]
+)
+def test_a_key_that_its_column_cannot_hold_is_refused(column: str, value: object) -> None:
+    with pytest.raises(PageTokenInvalid):
+        order_values((value,), [exceptions.c[column]])
+
+
 @pytest.mark.parametrize("total", [-1, 10**12, None, "1"])
 def test_a_made_up_total_is_refused(total: object) -> None:
     made_up = encode(PageToken((1, "a"), total, is_lower_bound=False), b"")  # type: ignore[arg-type]

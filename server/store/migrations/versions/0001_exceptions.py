@@ -38,7 +38,7 @@ def upgrade() -> None:
             start_byte bigint NOT NULL,
             end_byte bigint NOT NULL,
             message text NOT NULL,
-            execution_id text COLLATE "C" NOT NULL,
+            execution_id text NOT NULL,
             stage smallint NOT NULL,
             identity bytea NOT NULL,
             state smallint NOT NULL,
@@ -61,7 +61,7 @@ def upgrade() -> None:
         CREATE INDEX exceptions_state ON exceptions (workspace, state, create_time, id);
         CREATE INDEX exceptions_automation ON exceptions (workspace, automation, create_time, id);
         CREATE INDEX exceptions_run ON exceptions (workspace, run, create_time, id);
-        CREATE INDEX exceptions_extra ON exceptions USING gin (extra jsonb_path_ops);
+        CREATE INDEX exceptions_extra ON exceptions USING gin (extra);
         DO $$
         BEGIN
             -- Without it a search in texts works too, and reads every row.
@@ -69,6 +69,8 @@ def upgrade() -> None:
                 CREATE EXTENSION IF NOT EXISTS pg_trgm;
                 CREATE INDEX exceptions_message_trgm ON exceptions
                     USING gin (lower(message) gin_trgm_ops);
+                CREATE INDEX exceptions_description_trgm ON exceptions
+                    USING gin (lower(description) gin_trgm_ops);
             END IF;
         END
         $$;
