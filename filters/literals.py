@@ -32,6 +32,9 @@ def member(token: re.Match[str]) -> Member:
 def operand(token: re.Match[str]) -> Literal | Member:
     """What a token means alone or as a value: a literal, or a dotted path with a part in quotes."""
     text = token[0]
+    if text == "-":
+        hint = 'write it right before a number, or "-" in quotes'
+        raise FilterSyntaxError("this '-' stands alone", token.start(), hint)
     if '"' not in text and "'" not in text:
         return plain_literal(text, token.start())
     if _ONE_STRING.fullmatch(text):

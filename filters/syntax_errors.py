@@ -22,7 +22,7 @@ _INSTEAD = {
     "!": "write NOT before a condition, != after a field",
     "-": "one negation is enough",
     ".": "a '.' stands between two names, without spaces",
-    ",": "write AND between conditions, or put the text in quotes",
+    ",": "write OR between values, AND between conditions, or put the text in quotes",
     ":": "put a value with ':' in quotes",
     ")": "something is missing before it",
 }
@@ -38,6 +38,9 @@ def explain(text: str, offset: int, expected: Collection[str]) -> FilterSyntaxEr
         return _ended(offset, operand=term or value)
     if word:
         return _keyword(text, word, expected)
+    if _WORD.match(text, offset) and text[offset - 1] not in _WHITESPACE:
+        message = f"{quote(rest[0])} can't stand here"
+        return FilterSyntaxError(message, offset, "put a space on both sides of AND, OR and NOT")
     if rest[0] in "\"'":
         return _quoted(text, offset)
     if term and rest.strip(_WHITESPACE) == "-":
@@ -58,7 +61,7 @@ def _ended(offset: int, *, operand: bool) -> FilterSyntaxError:
 
 
 def _keyword(text: str, word: re.Match[str], expected: Collection[str]) -> FilterSyntaxError:
-    if text.startswith("(", word.end()):
+    if text.startswith(("(", '"', "'"), word.end()):
         hint = f"put a space after {word[0]}"
     elif "ARGUMENT" in expected:
         hint = f'as a value it is written "{word[0]}"'
