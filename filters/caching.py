@@ -6,8 +6,8 @@ from typing import TypeAlias, TypeVar
 
 from filters.schema import Schema
 
-KEPT = 512
-LONGEST_KEPT = 1024
+KEPT = 128
+LONGEST_KEPT = 4096
 """Characters. A compiled filter takes some hundred times the memory of its text."""
 
 Compiled = TypeVar("Compiled")

@@ -64,9 +64,9 @@ class Collection(Generic[M, N]):
         chosen = choice(request, self.resource.filters, self.resource.order)
         bounds = {"scope": self.resource.scope_key(self.store, parent), "parent": str(parent)}
         total = wanted.token or self._count(chosen, bounds)
-        last = self._fill(items, chosen, wanted, bounds)
+        last = self._fill(response, items, chosen, wanted, bounds)
         if last is not None:
-            response.next_page_token = wanted.token_after(last, total)
+            response.next_page_token = wanted.token_after(self._keys_of(last, chosen), total)
         response.total_size = total.total_size
         response.total_size_is_lower_bound = total.is_lower_bound
 
@@ -133,28 +133,33 @@ class Collection(Generic[M, N]):
             raise InvalidFields([(f"{singular}.{field}", what) for field, what in found])
 
     def _fill(
-        self, items: Items[M], chosen: Choice, wanted: PageRequest, bounds: Mapping[str, str]
-    ) -> Sequence[Any] | None:
-        """Adds the page to `items`; the keys of its last row, if there are more behind it.
+        self,
+        response: ListResponse,
+        items: Items[M],
+        chosen: Choice,
+        wanted: PageRequest,
+        bounds: Mapping[str, str],
+    ) -> Row | None:
+        """Adds the page to `items`; its last row, if there are more behind it.
 
         Reads in steps, so that many large rows never are in memory at once.
         """
         place: Sequence[Any] | None = wanted.token.after if wanted.token else None
-        skip, size = wanted.skip, 0
+        skip, last = wanted.skip, None
         while True:
-            asked = min(wanted.size - len(items), STEP)
+            asked, before = min(wanted.size - len(items), STEP), len(items)
             rows = self._rows(chosen, place, {**bounds, "limit": asked + 1, "skip": skip})
             for row in rows[:asked]:
-                size += self.resource.read(items.add, bounds["parent"], row).ByteSize()
-                if size > MAX_BYTES and len(items) > 1:
-                    del items[-1:]
-                    return place
-                place = self._keys_of(row, chosen)
-            if len(rows) <= asked:
+                self.resource.read(items.add, bounds["parent"], row)
+            while response.ByteSize() > MAX_BYTES and len(items) > 1:
+                del items[-1:]
+            kept = len(items) - before
+            if kept == len(rows):
                 return None
-            if len(items) == wanted.size:
-                return place
-            skip = 0
+            last = rows[kept - 1] if kept else last
+            if last is None or kept < asked or len(items) == wanted.size:
+                return last
+            place, skip = self._keys_of(last, chosen), 0
 
     def _rows(
         self, chosen: Choice, place: Sequence[Any] | None, parameters: dict[str, Any]

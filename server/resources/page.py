@@ -38,6 +38,8 @@ class ListResponse(Protocol):
     total_size: int
     total_size_is_lower_bound: bool
 
+    def ByteSize(self) -> int: ...  # noqa: N802 - protobuf's
+
 
 class Items(Protocol[M_co]):
     """The field of a response that holds the resources."""

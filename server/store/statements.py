@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from server.store.changes import recorded
 from server.store.query import Query
 
-_KEPT = 256
+_KEPT = 64
 
 COUNT_LIMIT = 1_000_000
 """Counting stops here; beyond it a total is only a lower bound."""

@@ -222,6 +222,25 @@ def test_a_page_of_very_large_rows_ends_early_and_loses_nothing(client: Client) 
     assert [len(answer) for answer in answers[:-1]] == [17, 17]
 
 
+@pytest.mark.parametrize("size", [20_000, 38_000, 41_000, 41_400, 41_500])
+def test_a_page_that_is_full_anywhere_in_a_step_loses_nothing(
+    client: Client, database: str, size: int
+) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            """
+            INSERT INTO exceptions (workspace, id, automation, run, start_byte, end_byte, message,
+              execution_id, stage, identity, state, "group", assignee, extra)
+            SELECT uid, lpad(n::text, 4, '0'), 'a', 'r', 0, 0, repeat('x', %s), '', 0,
+              sha256(n::text::bytea), 1, '', '', '{}'
+            FROM workspaces, generate_series(1, 230) n
+            """,
+            [size],
+        )
+    names = itertools.chain(*pages(client, page_size=1000))
+    assert [int(name.rpartition("/")[2]) for name in names] == list(range(230, 0, -1))
+
+
 def test_pages_of_more_than_one_step_are_whole(client: Client, database: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute(
