@@ -5,6 +5,7 @@ nothing, and is ordered exactly.
 """
 
 import re
+from abc import abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,9 +33,9 @@ class Microseconds(ColumnField):
     operators = ORDERING
     has_presence = True
 
+    @abstractmethod
     def convert(self, literal: Literal) -> tuple[int, bool]:
         """The whole microseconds up to the literal, and whether that is all of it."""
-        raise NotImplementedError
 
     def equals(self, operand: Operand, literal: Literal) -> Condition:
         value, exact = self.convert(literal)
