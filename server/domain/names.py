@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 from server.domain.errors import InvalidName
 
@@ -107,3 +107,53 @@ class RunName(InWorkspace):
     )
     automation: str
     run: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunAgentName(InWorkspace):
+    """An agent of a run: the name of a thread."""
+
+    PATTERN = (
+        "organizations/{organization}/workspaces/{workspace}"
+        "/automations/{automation}/runs/{run}/agents/{agent}"
+    )
+    automation: str
+    run: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSessionName(InWorkspace):
+    """An agent session: the name of a thread, if the session belongs to no run."""
+
+    PATTERN = "organizations/{organization}/workspaces/{workspace}/agentSessions/{agent_session}"
+    agent_session: str
+
+
+ThreadName: TypeAlias = RunAgentName | AgentSessionName
+"""What events belong to."""
+
+
+def parse_thread(text: str) -> ThreadName:
+    """Raises InvalidName."""
+    kind = AgentSessionName if "/agentSessions/" in text else RunAgentName
+    return kind.parse(text)
+
+
+@dataclass(frozen=True, slots=True)
+class EventName:
+    """The name of an event; it has one of two patterns, by its thread."""
+
+    parent: ThreadName
+    id: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises InvalidName."""
+        thread, _, id = text.rpartition("/events/")
+        if not re.fullmatch(ID, id):
+            raise InvalidName(text, f"{RunAgentName.PATTERN}/events/{{event}}")
+        return cls(parse_thread(thread), id)
+
+    def __str__(self) -> str:
+        return f"{self.parent}/events/{self.id}"

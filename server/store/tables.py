@@ -129,7 +129,7 @@ changes = Table(
     _column("after", JSONB),
     _time("create_time"),
     PrimaryKeyConstraint("workspace", "id"),
-    Index("changes_committed", "epoch", "xid", "id"),
+    Index("changes_committed", "workspace", "epoch", "xid", "id"),
     Index(
         "changes_request",
         *("workspace", "principal", "method", "request_id"),
@@ -137,3 +137,73 @@ changes = Table(
         postgresql_where=text("request_id IS NOT NULL"),
     ),
 )
+
+pruned_changes = Table(
+    "pruned_changes",
+    metadata,
+    _uuid("workspace"),
+    _column("epoch", Integer),
+    _column("xid", TransactionId()),
+    _column("id", BigInteger),
+    PrimaryKeyConstraint("workspace"),
+)
+"""The last change of each workspace that is no longer kept."""
+
+STREAMING = text("state = 1")
+"""The events that are being generated; 1 is Event.STATE_STREAMING."""
+
+threads = Table(
+    "threads",
+    metadata,
+    _uuid("workspace"),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    _column("name", Text),
+    _column("last", BigInteger),
+    _time("last_time"),
+    _column("cancelled_through", BigInteger),
+    _column("pruned_through", BigInteger),
+    PrimaryKeyConstraint("workspace", "id"),
+    Index("threads_name", "workspace", "name", unique=True),
+)
+"""The logs that events are appended to. `name` is without the workspace's.
+
+Whatever is appended is given the next sequence, `last`, under the lock of this row, so that what
+is committed later has a higher one. `cancelled_through`: what began up to there was to be stopped.
+`pruned_through`: what became whole up to there may be gone.
+"""
+
+events = Table(
+    "events",
+    metadata,
+    _uuid("workspace"),
+    _column("thread", BigInteger),
+    _column("id", BigInteger),
+    _column("completed", BigInteger, nullable=True),
+    _column("state", SmallInteger),
+    _column("kind", SmallInteger),
+    _column("exception", Text),
+    _column("text", Text),
+    _column("details", LargeBinary),
+    _time("create_time"),
+    _time("update_time"),
+    PrimaryKeyConstraint("workspace", "thread", "id"),
+    Index("events_completed", "workspace", "thread", "completed", unique=True),
+    Index("events_streaming", "workspace", "thread", postgresql_where=STREAMING),
+)
+"""`id` is the sequence at which an event began, `completed` the one at which it became whole.
+
+`text` is what grows while an event is generated; until it is whole, the rest of it stands in
+`event_chunks`. `details` is the content without it, as a serialised Event.
+"""
+
+event_chunks = Table(
+    "event_chunks",
+    metadata,
+    _uuid("workspace"),
+    _column("thread", BigInteger),
+    _column("sequence", BigInteger),
+    _column("event", BigInteger),
+    _column("text", Text),
+    PrimaryKeyConstraint("workspace", "thread", "sequence"),
+)
+"""What was added to the text of an event that is being generated; gone when it is whole."""

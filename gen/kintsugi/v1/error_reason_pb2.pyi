@@ -93,6 +93,25 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     metadata `offset`. Sample: field `filter`, "there is no field 'stat' (at
     character 0): did you mean 'state'?".
     """
+    CURSOR_EXPIRED: _ErrorReason.ValueType  # 16
+    """What came after the cursor is no longer kept, or the database was restored
+    to a time before it. FAILED_PRECONDITION. Start without a cursor, and list
+    what was missed.
+    """
+    CURSOR_INVALID: _ErrorReason.ValueType  # 17
+    """The cursor is damaged, or belongs to another stream. INVALID_ARGUMENT.
+    Sample: field `after`, "is damaged or belongs to another thread".
+    """
+    READER_TOO_SLOW: _ErrorReason.ValueType  # 18
+    """The caller took too long to read what it was sent, and was cut off so that
+    it holds up nobody. RESOURCE_EXHAUSTED; go on from the last cursor.
+    """
+    TOO_MANY_STREAMS: _ErrorReason.ValueType  # 19
+    """The caller has as many streams open as one caller may. RESOURCE_EXHAUSTED."""
+    SERVER_STOPPING: _ErrorReason.ValueType  # 20
+    """The server is about to stop. UNAVAILABLE with a `RetryInfo`; go on from the
+    last cursor at another one.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the `google.rpc.ErrorInfo` that comes with
@@ -170,5 +189,24 @@ FILTER_TYPE: ErrorReason.ValueType  # 15
 type. INVALID_ARGUMENT with the position, in characters from 0, in the
 metadata `offset`. Sample: field `filter`, "there is no field 'stat' (at
 character 0): did you mean 'state'?".
+"""
+CURSOR_EXPIRED: ErrorReason.ValueType  # 16
+"""What came after the cursor is no longer kept, or the database was restored
+to a time before it. FAILED_PRECONDITION. Start without a cursor, and list
+what was missed.
+"""
+CURSOR_INVALID: ErrorReason.ValueType  # 17
+"""The cursor is damaged, or belongs to another stream. INVALID_ARGUMENT.
+Sample: field `after`, "is damaged or belongs to another thread".
+"""
+READER_TOO_SLOW: ErrorReason.ValueType  # 18
+"""The caller took too long to read what it was sent, and was cut off so that
+it holds up nobody. RESOURCE_EXHAUSTED; go on from the last cursor.
+"""
+TOO_MANY_STREAMS: ErrorReason.ValueType  # 19
+"""The caller has as many streams open as one caller may. RESOURCE_EXHAUSTED."""
+SERVER_STOPPING: ErrorReason.ValueType  # 20
+"""The server is about to stop. UNAVAILABLE with a `RetryInfo`; go on from the
+last cursor at another one.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -8,6 +8,8 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.rpc import status_pb2 as _status_pb2
 from kintsugi.v1 import exception_pb2 as _exception_pb2
 import builtins as _builtins
 import sys
@@ -239,6 +241,110 @@ class ListExceptionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListExceptionsResponse: _TypeAlias = ListExceptionsResponse  # noqa: Y015
+
+@_typing.final
+class WatchExceptionsRequest(_message.Message):
+    """A request to follow the exceptions of a workspace."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Required. Format: organizations/{organization}/workspaces/{workspace}"""
+    after: _builtins.str
+    """Optional. The cursor of the last message that the caller got; empty starts
+    now. One that can't be gone on from is FAILED_PRECONDITION with the reason
+    CURSOR_EXPIRED, one that was never answered for this workspace
+    INVALID_ARGUMENT.
+    """
+    filter: _builtins.str
+    """Optional. Which exceptions to follow, in the language of ListExceptions
+    and with its fields. Example: state = PENDING
+    """
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        after: _builtins.str = ...,
+        filter: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "filter", b"filter", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchExceptionsRequest: _TypeAlias = WatchExceptionsRequest  # noqa: Y015
+
+@_typing.final
+class WatchExceptionsResponse(_message.Message):
+    """One message of a watch: a change, a cursor alone, or an error."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Change:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[WatchExceptionsResponse._Change.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CHANGE_UNSPECIFIED: WatchExceptionsResponse._Change.ValueType  # 0
+        """No change: a cursor alone, or an error."""
+        CHANGE_ADDED: WatchExceptionsResponse._Change.ValueType  # 1
+        """It matches now: it is new, or it didn't match before."""
+        CHANGE_MODIFIED: WatchExceptionsResponse._Change.ValueType  # 2
+        """It changed, and matches as before."""
+        CHANGE_REMOVED: WatchExceptionsResponse._Change.ValueType  # 3
+        """It stopped matching."""
+
+    class Change(_Change, metaclass=_ChangeEnumTypeWrapper):
+        """What a change means to a watcher."""
+
+    CHANGE_UNSPECIFIED: WatchExceptionsResponse.Change.ValueType  # 0
+    """No change: a cursor alone, or an error."""
+    CHANGE_ADDED: WatchExceptionsResponse.Change.ValueType  # 1
+    """It matches now: it is new, or it didn't match before."""
+    CHANGE_MODIFIED: WatchExceptionsResponse.Change.ValueType  # 2
+    """It changed, and matches as before."""
+    CHANGE_REMOVED: WatchExceptionsResponse.Change.ValueType  # 3
+    """It stopped matching."""
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    EXCEPTION_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    change: Global___WatchExceptionsResponse.Change.ValueType
+    """What happened to the exception, as the filter sees it."""
+    cursor: _builtins.str
+    """Where to go on from. Opaque; at most 256 bytes."""
+    @_builtins.property
+    def exception(self) -> _exception_pb2.Exception:
+        """The exception right after the change; a later one may have followed."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Why the watch ends: the last message, where something broke it off in the
+        midst. After most, such as UNAVAILABLE, one can go on from `cursor` right
+        away.
+        """
+
+    def __init__(
+        self,
+        *,
+        change: Global___WatchExceptionsResponse.Change.ValueType = ...,
+        exception: _exception_pb2.Exception | None = ...,
+        cursor: _builtins.str = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "exception", b"exception"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "cursor", b"cursor", "error", b"error", "exception", b"exception"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchExceptionsResponse: _TypeAlias = WatchExceptionsResponse  # noqa: Y015
 
 @_typing.final
 class UpdateExceptionRequest(_message.Message):

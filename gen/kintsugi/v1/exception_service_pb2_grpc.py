@@ -56,6 +56,11 @@ class ExceptionServiceStub:
                 request_serializer=kintsugi_dot_v1_dot_exception__service__pb2.ListExceptionsRequest.SerializeToString,
                 response_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.ListExceptionsResponse.FromString,
                 _registered_method=True)
+        self.WatchExceptions = channel.unary_stream(
+                '/kintsugi.v1.ExceptionService/WatchExceptions',
+                request_serializer=kintsugi_dot_v1_dot_exception__service__pb2.WatchExceptionsRequest.SerializeToString,
+                response_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.WatchExceptionsResponse.FromString,
+                _registered_method=True)
         self.UpdateException = channel.unary_unary(
                 '/kintsugi.v1.ExceptionService/UpdateException',
                 request_serializer=kintsugi_dot_v1_dot_exception__service__pb2.UpdateExceptionRequest.SerializeToString,
@@ -116,6 +121,17 @@ class ExceptionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchExceptions(self, request, context):
+        """Follows the exceptions of a workspace: every change of one that matches the
+        filter before it or after it, in the order in which the changes were
+        committed, once, from a cursor or from now, until the caller hangs up.
+        Cursors, checkpoints, errors and REST are as with EventService.StreamEvents.
+        To know the exceptions as well as their changes: watch first, then list.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateException(self, request, context):
         """Changes `assignee`, `group` or `extra` (AIP-134), in any state.
         """
@@ -170,6 +186,11 @@ def add_ExceptionServiceServicer_to_server(servicer, server):
                     servicer.ListExceptions,
                     request_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.ListExceptionsRequest.FromString,
                     response_serializer=kintsugi_dot_v1_dot_exception__service__pb2.ListExceptionsResponse.SerializeToString,
+            ),
+            'WatchExceptions': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchExceptions,
+                    request_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.WatchExceptionsRequest.FromString,
+                    response_serializer=kintsugi_dot_v1_dot_exception__service__pb2.WatchExceptionsResponse.SerializeToString,
             ),
             'UpdateException': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateException,
@@ -301,6 +322,33 @@ class ExceptionService:
             '/kintsugi.v1.ExceptionService/ListExceptions',
             kintsugi_dot_v1_dot_exception__service__pb2.ListExceptionsRequest.SerializeToString,
             kintsugi_dot_v1_dot_exception__service__pb2.ListExceptionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchExceptions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/kintsugi.v1.ExceptionService/WatchExceptions',
+            kintsugi_dot_v1_dot_exception__service__pb2.WatchExceptionsRequest.SerializeToString,
+            kintsugi_dot_v1_dot_exception__service__pb2.WatchExceptionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,13 @@ class ExceptionServiceStub:
     matching appears exactly once over all pages, whatever is raised meanwhile,
     as long as the order is by fields that don't change.
     """
+    WatchExceptions: _grpc.UnaryStreamMultiCallable[_exception_service_pb2.WatchExceptionsRequest, _exception_service_pb2.WatchExceptionsResponse]
+    """Follows the exceptions of a workspace: every change of one that matches the
+    filter before it or after it, in the order in which the changes were
+    committed, once, from a cursor or from now, until the caller hangs up.
+    Cursors, checkpoints, errors and REST are as with EventService.StreamEvents.
+    To know the exceptions as well as their changes: watch first, then list.
+    """
     UpdateException: _grpc.UnaryUnaryMultiCallable[_exception_service_pb2.UpdateExceptionRequest, _exception_pb2.Exception]
     """Changes `assignee`, `group` or `extra` (AIP-134), in any state."""
     ResolveException: _grpc.UnaryUnaryMultiCallable[_exception_service_pb2.ResolveExceptionRequest, _exception_pb2.Exception]
@@ -88,6 +95,13 @@ class ExceptionServiceAsyncStub(ExceptionServiceStub):
     (AIP-132). One that was there before the first page was asked for and keeps
     matching appears exactly once over all pages, whatever is raised meanwhile,
     as long as the order is by fields that don't change.
+    """
+    WatchExceptions: _aio.UnaryStreamMultiCallable[_exception_service_pb2.WatchExceptionsRequest, _exception_service_pb2.WatchExceptionsResponse]  # type: ignore[assignment]
+    """Follows the exceptions of a workspace: every change of one that matches the
+    filter before it or after it, in the order in which the changes were
+    committed, once, from a cursor or from now, until the caller hangs up.
+    Cursors, checkpoints, errors and REST are as with EventService.StreamEvents.
+    To know the exceptions as well as their changes: watch first, then list.
     """
     UpdateException: _aio.UnaryUnaryMultiCallable[_exception_service_pb2.UpdateExceptionRequest, _exception_pb2.Exception]  # type: ignore[assignment]
     """Changes `assignee`, `group` or `extra` (AIP-134), in any state."""
@@ -147,6 +161,19 @@ class ExceptionServiceServicer(metaclass=_abc_1.ABCMeta):
         (AIP-132). One that was there before the first page was asked for and keeps
         matching appears exactly once over all pages, whatever is raised meanwhile,
         as long as the order is by fields that don't change.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchExceptions(
+        self,
+        request: _exception_service_pb2.WatchExceptionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_exception_service_pb2.WatchExceptionsResponse], _abc.AsyncIterator[_exception_service_pb2.WatchExceptionsResponse]]:
+        """Follows the exceptions of a workspace: every change of one that matches the
+        filter before it or after it, in the order in which the changes were
+        committed, once, from a cursor or from now, until the caller hangs up.
+        Cursors, checkpoints, errors and REST are as with EventService.StreamEvents.
+        To know the exceptions as well as their changes: watch first, then list.
         """
 
     @_abc_1.abstractmethod
