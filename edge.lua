@@ -6,6 +6,8 @@ local BODILESS = {GET = true, HEAD = true, DELETE = true}
 local LEAKED = {"grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding", "grpc-encoding",
                 "x-http-code"}
 
+local STREAM_TYPES = {ndjson = "application/x-ndjson", sse = "text/event-stream"}
+
 local QUOTE, APOSTROPHE, BACKSLASH, COMMA = 34, 39, 92, 44
 local OPEN_LIST, CLOSE_LIST, OPEN, CLOSE = 91, 93, 123, 125
 
@@ -123,11 +125,26 @@ local function answer_nothing(handle)
   if trailers then for _, name in ipairs(LEAKED) do trailers:remove(name) end end
 end
 
+-- An error is one record in the framing of the stream; what streams is never held back.
+local function answer_stream(handle, framing)
+  local headers = handle:headers()
+  headers:replace("content-type", STREAM_TYPES[framing])
+  if framing == "sse" then headers:replace("cache-control", "no-cache") end
+  if headers:get(":status") == "200" then return end
+  local body = handle:body()
+  if not body then return end
+  local record = body:getBytes(0, body:length()):gsub("%s+$", "")
+  local length = body:setBytes(framing == "sse" and "data: " .. record .. "\n\n" or record .. "\n")
+  handle:headers():replace("content-length", length)
+end
+
 function envoy_on_response(handle)
   local headers = handle:headers()
   if is_grpc(headers) then return end
   local code = headers:get("x-http-code")
   for _, name in ipairs(LEAKED) do headers:remove(name) end
+  local framing = handle:metadata():get("framing")
+  if framing then return answer_stream(handle, framing) end
   if headers:get(":status") ~= "200" then return end
   if code == "204" then
     answer_nothing(handle)

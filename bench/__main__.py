@@ -11,11 +11,17 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench import create, load, page, read, rest
+from bench import create, load, page, read, rest, streams
 from bench.measure import ROUNDS, Row
 from bench.stage import stage
 
-ON_STAGE = {"read": read.run, "page": page.run, "rest": rest.run, "create": create.run}
+ON_STAGE = {
+    "read": read.run,
+    "page": page.run,
+    "rest": rest.run,
+    "create": create.run,
+    "streams": streams.run,
+}
 BY_THEMSELVES = ("filters",)
 RESULTS = Path(__file__).with_name("results.json")
 _WIDTH = 40

@@ -26,10 +26,13 @@ from server.domain.call import Call, enter
 from server.domain.exception_identity import identity
 from server.domain.ids import new_id
 from server.domain.names import WorkspaceName
+from server.operations.thread_messages import about_raising, thread_name
 from server.resources.exception import EXCEPTION
 from server.store.changes import change_parameters
 from server.store.connection import Database
-from server.store.exceptions import raise_statement
+from server.store.events import one_given, one_parameters
+from server.store.exceptions import raise_and_tell_statement
+from server.store.notifier import Notifier
 from server.store.query import Query
 from server.store.store import Store
 from server.store.tables import exceptions
@@ -42,7 +45,7 @@ _COLUMNS = (
     *("execution_id", "stage", "identity", "state", "group", "assignee", "extra"),
 )
 _INSERT = Query(insert(exceptions).values({name: bindparam(name) for name in _COLUMNS}))
-_RAISE = raise_statement(_COLUMNS, EXCEPTION.columns)
+_RAISE = raise_and_tell_statement(_COLUMNS, EXCEPTION.columns, one_given())
 
 Write = Callable[[pb.Exception], object]
 
@@ -97,7 +100,7 @@ def _inserting(url: str) -> Write:
     """Inserts the row alone, in a transaction of its own."""
     connection: psycopg.Connection[Any] = psycopg.connect(url, autocommit=True)
     connection.adapters.register_dumper(dict, JsonbDumper)
-    workspace = _workspace(Database(url, connections=1))
+    workspace = _workspace(Database(url, connections=1), url)
 
     def write(exception: pb.Exception) -> None:
         connection.execute(_INSERT.text, _INSERT.parameters(_row(workspace, exception)))
@@ -109,13 +112,15 @@ def _inserting(url: str) -> Write:
 def _creating(url: str) -> Write:
     """Sends what the server sends for a create, by the store, without what it does around it."""
     database = Database(url, connections=1)
-    workspace = _workspace(database)
+    workspace = _workspace(database, url)
     enter(Call("/kintsugi.v1.ExceptionService/CreateException", "users/local", None))
     request = service.CreateExceptionRequest()
 
     def write(exception: pb.Exception) -> None:
         recording = change_parameters(request, f"{WORKSPACE}/exceptions")
-        database.all(_RAISE, _row(workspace, exception) | recording)
+        [event] = about_raising(exception)
+        telling = one_parameters(thread_name(exception.run), event)
+        database.all(_RAISE, _row(workspace, exception) | recording | telling)
 
     return write
 
@@ -130,8 +135,8 @@ def _calling(address: str) -> Write:
     return write
 
 
-def _workspace(database: Database) -> str:
-    return Store(database).workspace_key(WorkspaceName.parse(WORKSPACE))
+def _workspace(database: Database, url: str) -> str:
+    return Store(database, Notifier(url)).workspace_key(WorkspaceName.parse(WORKSPACE))
 
 
 def _row(workspace: str, exception: pb.Exception) -> dict[str, Any]:

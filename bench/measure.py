@@ -56,3 +56,20 @@ def row(
         goal=goal,
         met=None if goal is None else ratio >= goal,
     )
+
+
+def row_of_time(name: str, unit: str, figures: Sequence[float], goal: float | None = None) -> Row:
+    """The median of how long something took. A goal is the baseline, to be no more than which is
+    to meet it.
+    """
+    value = median(figures)
+    ratio = None if goal is None else value / goal
+    return Row(
+        name=name,
+        value=round(value, 1),
+        unit=unit,
+        baseline=goal,
+        ratio=None if ratio is None else round(ratio, 3),
+        goal=None if goal is None else 1.0,
+        met=None if ratio is None else ratio <= 1,
+    )

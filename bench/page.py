@@ -70,7 +70,7 @@ def _statement(connection: psycopg.Connection[Any], after: pb.Exception) -> tupl
     named = "SELECT uid FROM workspaces WHERE organization = 'local' AND id = 'default'"
     [workspace] = connection.execute(named).fetchone() or (None,)
     bounds = {
-        "scope": workspace,
+        "scope_0": workspace,
         "after_0": after.create_time.ToDatetime(UTC),
         "after_1": after.name.rpartition("/")[2],
         "limit": SIZE,

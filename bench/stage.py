@@ -117,7 +117,12 @@ def _server(directory: Path, url: str, on: set[int]) -> Iterator[tuple[str, str]
     """A server process on its core; metrics in files and logs, as `kintsugi up` has them."""
     metrics, ready = _metrics(directory), directory / "ready"
     metrics.mkdir()
-    env = {"PROMETHEUS_MULTIPROC_DIR": str(metrics), "PYTHONPATH": str(_REPOSITORY)}
+    env = {
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+        "PYTHONPATH": str(_REPOSITORY),
+        "KINTSUGI_MAX_STREAMS": "4000",
+        "KINTSUGI_MAX_STREAMS_PER_PRINCIPAL": "4000",
+    }
     argv = [sys.executable, "-m", "bench.server", url, str(ready)]
     with _running("server", argv, directory, env, next(iter(on), None)) as server:
         _await(server, ready.exists)

@@ -3,18 +3,19 @@
 Which calls are repeated, and when, is not decided here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import click
 import grpc
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 _TYPES: dict[str, type[Message]] = {
     kind.DESCRIPTOR.full_name: kind
     for kind in (
+        error_details_pb2.ErrorInfo,
         error_details_pb2.BadRequest,
         error_details_pb2.PreconditionFailure,
         error_details_pb2.QuotaFailure,
@@ -22,6 +23,13 @@ _TYPES: dict[str, type[Message]] = {
         error_details_pb2.RetryInfo,
     )
 }
+_ADVICE = {
+    "CURSOR_EXPIRED": "start again; `kintsugi exceptions list` and `kintsugi events list` show "
+    "what was missed",
+}
+"""What to do here, beside what the service advises, by reason."""
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _FOUND_NOBODY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 _TRANSIENT = _FOUND_NOBODY | {
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -33,11 +41,36 @@ _TRANSIENT = _FOUND_NOBODY | {
 
 
 class ServiceError(click.ClickException):
-    """A call that failed; shown as its message with the server's hints, one a line."""
+    """A call that failed; shown as its message with the server's hints, one a line.
 
-    def __init__(self, error: grpc.RpcError, server: str) -> None:
-        super().__init__("\n  ".join(_lines(error, server)))
-        self.code: grpc.StatusCode = error.code()
+    `said` is the service's own message, `reason` the name of its ErrorReason; both are empty where
+    the service itself never answered.
+    """
+
+    def __init__(
+        self, code: grpc.StatusCode, lines: Sequence[str], said: str = "", reason: str = ""
+    ) -> None:
+        super().__init__("\n  ".join(lines))
+        self.code = code
+        self.said = said
+        self.reason = reason
+
+    @classmethod
+    def of_call(cls, error: grpc.RpcError, server: str) -> "ServiceError":
+        status = rpc_status.from_call(cast("grpc.Call", error))
+        if status is None:
+            return cls(error.code(), [_without_details(error, server)])
+        return cls.of_status(status)
+
+    @classmethod
+    def of_status(cls, status: status_pb2.Status) -> "ServiceError":
+        """The error that a `google.rpc.Status` tells of, as in the last message of a stream."""
+        details = [_typed(detail) for detail in status.details]
+        infos = [one for one in details if isinstance(one, error_details_pb2.ErrorInfo)]
+        reason = infos[0].reason if infos else ""
+        advice = [_ADVICE[reason]] if reason in _ADVICE else []
+        code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+        return cls(code, _lines(status, details) + advice, status.message, reason)
 
     @property
     def found_nobody(self) -> bool:
@@ -50,11 +83,8 @@ class ServiceError(click.ClickException):
         return self.code in _TRANSIENT
 
 
-def _lines(error: grpc.RpcError, server: str) -> list[str]:
-    status = rpc_status.from_call(cast("grpc.Call", error))
-    if status is None:
-        return [_without_details(error, server)]
-    hints = [hint for detail in status.details for hint in _hints(_typed(detail))]
+def _lines(status: status_pb2.Status, details: Sequence[Message | None]) -> list[str]:
+    hints = [hint for detail in details for hint in _hints(detail)]
     covered = "; ".join(hints) == status.message
     message = [] if covered else [status.message]
     return message + [hint for hint in hints if covered or hint not in status.message]
@@ -73,7 +103,7 @@ def _without_details(error: grpc.RpcError, server: str) -> str:
 
 
 def _typed(detail: Any) -> Message | None:
-    """An Any as the message it carries, or None for a kind that holds no hint."""
+    """An Any as the message it carries, or None for a kind that is of no use here."""
     kind = _TYPES.get(detail.TypeName())
     message = kind() if kind else None
     return message if message and detail.Unpack(message) else None

@@ -3,12 +3,14 @@
 How they look is in `table`; `--json` prints one object a line, as REST does.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli import names
+from cli import names, settings
+from cli.watch import watch
 
 if TYPE_CHECKING:
     from kintsugi.v1 import exception_pb2 as pb
@@ -24,10 +26,14 @@ as_json = click.option(
 
 @click.group()
 def exceptions() -> None:
-    """List, resolve and otherwise handle exceptions.
+    """List, watch, resolve and otherwise handle exceptions.
 
     EXCEPTION is an id, `exceptions/ID` or a full name.
     """
+    os.environ.setdefault(*settings.QUIET)
+
+
+exceptions.add_command(watch)
 
 
 @exceptions.command("list")
@@ -40,10 +46,11 @@ def list_(*, limit: int, matching: str, order_by: str, ids: bool, as_json: bool)
     """List exceptions, newest first."""
     from cli import table
     from cli.client import Client
+    from cli.json_lines import json_line
 
     pages = Client.from_environment().pages(limit, matching, order_by)
     if ids or as_json:
-        line = table.json_line if as_json else table.id_line
+        line = json_line if as_json else table.id_line
         for page in pages:
             _print(line(exception) for exception in page.exceptions)
     else:
@@ -56,10 +63,11 @@ def list_(*, limit: int, matching: str, order_by: str, ids: bool, as_json: bool)
 def get(*, exception: str, as_json: bool) -> None:
     """Show all that is known about an exception."""
     from cli import table
+    from cli.json_lines import json_line
 
     found = _do(lambda client: client.get(names.exception(exception)))
     if as_json:
-        click.echo(table.json_line(found))
+        click.echo(json_line(found))
     else:
         table.print_details(found)
 
@@ -143,10 +151,11 @@ def _do(act: "Act") -> "pb.Exception":
 
 def _change(act: "Act", done: str, *, as_json: bool) -> None:
     from cli import table
+    from cli.json_lines import json_line
 
     changed = _do(act)
     if as_json:
-        click.echo(table.json_line(changed))
+        click.echo(json_line(changed))
     else:
         table.print_change(changed, done)
 

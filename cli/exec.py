@@ -14,6 +14,7 @@ import click
 
 from cli import names
 from cli.run import process, signals
+from cli.settings import quiet_grpc
 from cli.terminal import resolve_command, say
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -77,9 +78,9 @@ def exec_(  # noqa: PLR0913 (one for each option)
     it, 127 when there is no such command, 126 when it can't be run.
 
     When it fails, an exception is raised, with the last 16 KiB of output, secrets masked.
-    Once the exception is RESOLVED, CMD runs again, however often. ARCHIVED, the end of
-    --wait or Ctrl-C end the waiting. Ctrl-C while CMD runs is for CMD, and raises nothing;
-    after a SIGTERM, which CMD gets too, the exception isn't waited for.
+    What is said about it is shown, and once it is RESOLVED, CMD runs again, however often.
+    ARCHIVED, the end of --wait or Ctrl-C end the waiting. Ctrl-C while CMD runs is for CMD,
+    and raises nothing; after a SIGTERM, which CMD gets too, the exception isn't waited for.
     """
     if no_wait and wait is not None:
         raise click.UsageError("--wait and --no-wait exclude each other.")
@@ -120,13 +121,17 @@ def _repaired(job: Job, outcome: process.Outcome, attempt: int) -> bool:
 
 
 def _raise_and_follow(job: Job, outcome: process.Outcome, execution_id: str) -> bool:
-    from kintsugi.v1 import exception_pb2 as pb
+    with quiet_grpc():
+        from kintsugi.v1 import exception_pb2 as pb
 
-    from cli.client import Client
-    from cli.run.follow import follow
-    from cli.run.report import describe
+        from cli.client import Client
+        from cli.connection import Connection
+        from cli.run.follow import follow
+        from cli.run.report import describe
+        from cli.threads import Threads
 
-    client = Client.from_environment()
+    connection = Connection.from_environment()
+    client = Client(connection)
     exception = client.create(
         describe(outcome, job.command, job.run, execution_id, with_output=job.send_output)
     )
@@ -135,7 +140,7 @@ def _raise_and_follow(job: Job, outcome: process.Outcome, execution_id: str) -> 
     if job.wait == 0 or outcome.signals:
         return False
     say("waiting; Ctrl-C gives up")
-    seen = follow(client, exception, job.wait)
+    seen = follow(client, Threads(connection), exception, job.wait)
     if seen is None:
         say("nobody resolved it in time")
     elif seen.state == pb.EXCEPTION_STATE_RESOLVED:

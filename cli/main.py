@@ -13,7 +13,11 @@ COMMANDS = {
     "serve": ("cli.serve:serve", "Run one gRPC server process."),
     "migrate": ("cli.migrate:migrate", "Bring a database to the newest schema."),
     "exec": ("cli.exec:exec_", "Run a job; its failure becomes an exception."),
-    "exceptions": ("cli.exceptions:exceptions", "List, resolve and otherwise handle exceptions."),
+    "exceptions": (
+        "cli.exceptions:exceptions",
+        "List, watch, resolve and otherwise handle exceptions.",
+    ),
+    "events": ("cli.events:events", "Read, follow and write what is said about a run."),
 }
 """Name of a subcommand: where it lives, and one line for `--help`, which imports none of them."""
 

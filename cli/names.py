@@ -7,7 +7,16 @@ import click
 
 from cli import settings
 from server.domain.errors import InvalidName
-from server.domain.names import ExceptionName, ResourceName, RunName, WorkspaceName
+from server.domain.names import (
+    ExceptionName,
+    ResourceName,
+    RunName,
+    WorkspaceName,
+    parse_thread,
+)
+
+AGENT = "kai"
+"""The agent in whose thread the service itself speaks about a run."""
 
 
 def workspace() -> str:
@@ -24,6 +33,37 @@ def run(automation: str, run: str) -> str:
     if not run.startswith("organizations/"):
         run = f"{_in_workspace('automations', automation)}/runs/{run.removeprefix('runs/')}"
     return _checked(RunName, run, "a run")
+
+
+def is_exception(text: str) -> bool:
+    """Whether the text can only mean an exception: an id, `exceptions/ID` or a full name."""
+    return "/" not in text or text.rpartition("/")[0].endswith("exceptions")
+
+
+def thread(text: str, agent: str = "") -> str:
+    """The full name of a thread: of a run's agent, `kai` where none is named, or of a session.
+
+    From `automations/A/runs/R`, `automations/A/runs/R/agents/G`, `agentSessions/S` or a full name.
+    """
+    name = text if text.startswith("organizations/") else f"{workspace()}/{text}"
+    if "/agents/" in name or "/agentSessions/" in name:
+        if agent:
+            raise click.UsageError(f"{text} names its agent already: leave --agent out.")
+    else:
+        name = of_agent(name, agent)
+    try:
+        return str(parse_thread(name))
+    except InvalidName:
+        message = (
+            f"{text!r} names no thread: it must be an exception (its id), "
+            "a run (automations/A/runs/R), one of its agents (…/agents/G) or a full name"
+        )
+        raise click.UsageError(message) from None
+
+
+def of_agent(run: str, agent: str = "") -> str:
+    """The thread of an agent of a run with this full name."""
+    return f"{run}/agents/{agent or AGENT}"
 
 
 def user(text: str) -> str:

@@ -4,6 +4,8 @@ The settings of the servers are not here.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -50,3 +52,22 @@ def token() -> str:
 
 def workspace() -> str:
     return os.environ.get("KINTSUGI_WORKSPACE") or DEFAULT_WORKSPACE
+
+
+QUIET = ("GRPC_VERBOSITY", "NONE")
+"""Keeps gRPC from lines of its own on stderr, if it is set when gRPC is imported: what they say is
+said in lines of ours."""
+
+
+@contextmanager
+def quiet_grpc() -> Iterator[None]:
+    """QUIET within, for imports; afterwards the environment, which jobs get, is as it was."""
+    name, value = QUIET
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]

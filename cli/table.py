@@ -1,15 +1,13 @@
-"""How exceptions look: tables and colours on a terminal, plain columns and JSON in a pipe.
+"""How exceptions look: tables and colours on a terminal, plain columns in a pipe.
 
-What is asked for, and where from, is not decided here.
+What is asked for, and where from, is not decided here; JSON is in `json_lines`.
 """
 
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
 
 import click
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
@@ -24,14 +22,6 @@ COLOURS = {"PENDING": "yellow", "RESOLVED": "green", "ARCHIVED": "bright_black"}
 UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 PIPE_WIDTH = 100_000
 """Columns of a pipe: lines are never wrapped or cut there."""
-
-
-def json_line(exception: pb.Exception) -> str:
-    """The exception as REST prints it: snake_case, defaults printed, on one line."""
-    fields = MessageToDict(
-        exception, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return json.dumps(fields, ensure_ascii=False)
 
 
 def id_line(exception: pb.Exception) -> str:

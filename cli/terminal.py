@@ -8,10 +8,14 @@ import re
 import shlex
 import shutil
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from cli import names, settings
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -26,6 +30,22 @@ def say(text: str) -> None:
 def printable(text: str) -> str:
     """The text with control characters spelled out, so that none of them acts on the terminal."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\r\n", "\n"))
+
+
+class Clock:
+    """Times of day in UTC, with a line of its own for each new day."""
+
+    def __init__(self) -> None:
+        self._day = ""
+
+    def time(self, timestamp: "Timestamp") -> str:
+        """`12:05:09`; the day is printed first where it isn't that of the line before."""
+        moment = timestamp.ToDatetime()
+        day = f"{moment:%Y-%m-%d} (UTC)"
+        if day != self._day:
+            self._day = day
+            click.echo(click.style(day, dim=True))
+        return f"{moment:%H:%M:%S}"
 
 
 def command_line(*words: str, server: str = "") -> str:

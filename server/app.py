@@ -15,21 +15,35 @@ import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from kintsugi.v1 import exception_service_pb2, workspace_service_pb2
+from kintsugi.v1 import (
+    event_service_pb2,
+    event_source_service_pb2,
+    exception_service_pb2,
+    workspace_service_pb2,
+)
+from kintsugi.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
+from kintsugi.v1.event_source_service_pb2_grpc import add_EventSourceServiceServicer_to_server
 from kintsugi.v1.exception_service_pb2_grpc import add_ExceptionServiceServicer_to_server
 from kintsugi.v1.workspace_service_pb2_grpc import add_WorkspaceServiceServicer_to_server
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from server import logs
 from server.config import Settings, unknown_variables
-from server.interceptors.admission import CallPool
+from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.methods import declared_methods
+from server.operations.generation import OrphanWatch
+from server.services.event_source import EventSourceService
+from server.services.events import EventService
 from server.services.exceptions import ExceptionService
+from server.services.health import Health
 from server.services.workspaces import WorkspaceService
 from server.store import migrate as store
 from server.store.connection import Database
+from server.store.notifier import Notifier
 from server.store.store import Store
+from server.streams.hub import Hub
+from server.streams.reader import Patience
 
 _log = structlog.get_logger()
 
@@ -38,18 +52,23 @@ Served = tuple[ServiceDescriptor, Callable[[Any, grpc.Server], None], Any]
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _CONTROL_THREADS = 4
+_MAX_PENDING = 20_000
 
 
 class CannotRun(Exception):
     """What a process needs isn't there; the message says what and is meant for its user."""
 
 
-def services(store: Store) -> list[Served]:
+def services(store: Store, hub: Hub) -> list[Served]:
     """Everything that a server process serves, besides health and reflection."""
+    events = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
+    event_source = event_source_service_pb2.DESCRIPTOR.services_by_name["EventSourceService"]
     exceptions = exception_service_pb2.DESCRIPTOR.services_by_name["ExceptionService"]
     workspaces = workspace_service_pb2.DESCRIPTOR.services_by_name["WorkspaceService"]
     return [
-        (exceptions, add_ExceptionServiceServicer_to_server, ExceptionService(store)),
+        (events, add_EventServiceServicer_to_server, EventService(store, hub)),
+        (event_source, add_EventSourceServiceServicer_to_server, EventSourceService(hub)),
+        (exceptions, add_ExceptionServiceServicer_to_server, ExceptionService(store, hub)),
         (workspaces, add_WorkspaceServiceServicer_to_server, WorkspaceService(store)),
     ]
 
@@ -60,8 +79,16 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._database = Database(settings.database_url, connections=settings.threads)
-        self._health = health.HealthServicer(experimental_non_blocking=False)
-        self._grpc = self._build(services(Store(self._database)))
+        self._notifier = Notifier(settings.database_url)
+        store = Store(self._database, self._notifier)
+        self._hub = Hub(
+            store,
+            settings.database_url,
+            Patience(settings.checkpoint_seconds, settings.slow_reader_seconds),
+        )
+        self._orphans = OrphanWatch(store)
+        self._health = Health(lambda: self._hub.is_fresh)
+        self._grpc = self._build(services(store, self._hub))
 
     def start(self) -> int:
         """Begins to serve. Raises CannotRun."""
@@ -76,13 +103,18 @@ class Server:
     def stop(self) -> None:
         """NOT_SERVING at once, then what is in flight may end, then the rest is cut off."""
         self._health.enter_graceful_shutdown()
+        self._hub.end_streams()
         self._grpc.stop(self._settings.grace_seconds).wait()
+        self._hub.close()
+        self._orphans.close()
+        self._notifier.close()
         self._database.close()
 
     def _build(self, served: Sequence[Served]) -> grpc.Server:
         pools = _pools(self._settings)
         methods = declared_methods(descriptor for descriptor, _, _ in served)
-        chain = Chain(methods, pools, self._settings.deadline_seconds)
+        streams = StreamLimit(self._settings.max_streams_per_principal)
+        chain = Chain(methods, pools, streams, self._settings.deadline_seconds)
         server = grpc.server(pools.unary, interceptors=[chain], options=_options(self._settings))
         for _, add, servicer in served:
             add(servicer, server)
@@ -145,6 +177,9 @@ def _pools(settings: Settings) -> Pools:
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
+        # Calls that wait for the one serving thread: of more than 1,000, gRPC would drop some.
+        ("grpc.server.max_pending_requests", _MAX_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING),
         # Two processes on one port would share its connections unnoticed.
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.max_request_bytes),

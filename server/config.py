@@ -25,6 +25,13 @@ class Settings(BaseSettings):
     threads: int = Field(16, ge=1, le=256, description="threads, and database connections")
     max_calls: int = Field(512, ge=1, description="unary calls at once, waiting ones included")
     max_streams: int = Field(2000, ge=1, description="streams at once")
+    max_streams_per_principal: int = Field(1000, ge=1, description="streams of one caller at once")
+    checkpoint_seconds: float = Field(
+        10, gt=0, description="after which a quiet stream is sent a cursor"
+    )
+    slow_reader_seconds: float = Field(
+        15, gt=0, description="what a reader may take for one message of a stream"
+    )
     max_request_bytes: int = Field(4_259_840, ge=1024, description="4 MiB and the field around it")
     deadline_seconds: float = Field(30, gt=0, description="the longest that a unary call may take")
     grace_seconds: float = Field(3, ge=0, description="what calls in flight get at the end")

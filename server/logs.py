@@ -4,10 +4,13 @@ What is logged is said where it happens; every call gets its line from the inter
 """
 
 import logging
+import secrets
 import sys
 from contextlib import suppress
 
 import structlog
+
+from server.domain.errors import InternalError
 
 
 class _Log:
@@ -36,3 +39,10 @@ def configure(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def internal_error(method: str) -> InternalError:
+    """Logs the exception that is being handled, and answers all that its caller is told of it."""
+    reference = secrets.token_hex(4)
+    structlog.get_logger().exception("internal error", reference=reference, method=method)
+    return InternalError(reference)

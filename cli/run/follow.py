@@ -1,59 +1,94 @@
-"""Waits in the terminal for what becomes of an exception.
+"""Waits in the terminal for what becomes of an exception, and shows what is said about it.
 
 What follows from it is decided in `exec`.
 """
 
 import time
+from contextlib import closing
+from typing import TYPE_CHECKING, cast
 
+from kintsugi.v1 import event_pb2
 from kintsugi.v1 import exception_pb2 as pb
 
+from cli import names
 from cli.client import Client
+from cli.conversation import text, who
 from cli.errors import ServiceError
 from cli.terminal import say
+from cli.threads import Threads
 
-PAUSE, LONGEST_PAUSE = 1.0, 15.0
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from kintsugi.v1 import event_service_pb2 as service
+
+OWN_WORDS = ("system_message", "tool_call_result")
+"""How an exception's thread begins: that it was raised, and the output that came along."""
 
 
-def follow(client: Client, exception: pb.Exception, wait: float | None) -> pb.Exception | None:
+def follow(
+    client: Client, threads: Threads, exception: pb.Exception, wait: float | None
+) -> pb.Exception | None:
     """The exception once it is no longer PENDING, or None after `wait` seconds (None: no end).
 
     A service that is away is waited for; any other error is raised as ServiceError.
     """
-    end = None if wait is None else time.monotonic() + wait
-    pause = PAUSE
-    while end is None or time.monotonic() < end:
-        seen = _look(client, exception.name)
-        if seen is None:
-            pause = _later(pause)
-        elif seen.state != pb.EXCEPTION_STATE_PENDING:
-            return seen
-        else:
-            _tell_changes(exception, seen, was_away=pause > PAUSE)
-            exception, pause = seen, PAUSE
-        time.sleep(pause if end is None else max(0.0, min(pause, end - time.monotonic())))
-    return None
+    until = None if wait is None else time.monotonic() + wait
+    waiting = _Waiting(client, threads, exception)
+    while True:
+        try:
+            return waiting.run(until)
+        except ServiceError as error:
+            if error.reason != "CURSOR_EXPIRED":
+                raise
 
 
-def _look(client: Client, name: str) -> pb.Exception | None:
-    """The exception as it is now; None where the service is away."""
-    try:
-        return client.get(name)
-    except ServiceError as error:
-        if not error.transient:
-            raise
+class _Waiting:
+    """Looks at the exception whenever something may have happened to it.
+
+    That is when the service says something about it, and also when a stream begins, breaks, or was
+    quiet for a while: what is said is only shown, and never taken for what is.
+    """
+
+    def __init__(self, client: Client, threads: Threads, exception: pb.Exception) -> None:
+        self._client = client
+        self._threads = threads
+        self._exception = exception
+        self._shown: set[str] = set()
+
+    def run(self, until: float | None) -> pb.Exception | None:
+        thread = names.thread(self._exception.run)
+        matching = f'exception = "{self._exception.name.rpartition("/")[2]}"'
+        own_words = list(OWN_WORDS)
+        stream = self._threads.follow(thread, matching, until=until)
+        with closing(cast("Generator[service.StreamEventsResponse | None]", stream)):
+            for message in stream:
+                event = message.event if message else event_pb2.Event()
+                kind = event.WhichOneof("event_data")
+                if kind in (None, "system_message") and self._settled():
+                    return self._exception
+                if kind and own_words[:1] == [kind]:
+                    del own_words[0]
+                    self._shown.add(event.name)
+                elif kind:
+                    own_words.clear()
+                    self._show(event)
         return None
 
+    def _settled(self) -> bool:
+        """Whether it is no longer pending, as far as can be known at the moment."""
+        try:
+            seen = self._client.get(self._exception.name)
+        except ServiceError as error:
+            if not error.transient:
+                raise
+            return False
+        if seen.description != self._exception.description:
+            say(seen.description)
+        self._exception = seen
+        return seen.state != pb.EXCEPTION_STATE_PENDING
 
-def _later(pause: float) -> float:
-    if pause == PAUSE:
-        say("the service can't be reached at the moment; still waiting")
-    return min(pause * 2, LONGEST_PAUSE)
-
-
-def _tell_changes(before: pb.Exception, now: pb.Exception, *, was_away: bool) -> None:
-    if was_away:
-        say("the service is back")
-    if now.assignee != before.assignee:
-        say(f"assigned to {now.assignee}" if now.assignee else "assigned to nobody")
-    if now.description != before.description:
-        say(now.description)
+    def _show(self, event: event_pb2.Event) -> None:
+        if event.state != event_pb2.Event.STATE_STREAMING and event.name not in self._shown:
+            self._shown.add(event.name)
+            say(f"{who(event)}: {text(event)}")

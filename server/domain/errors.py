@@ -87,6 +87,13 @@ class PageTokenInvalid(InvalidFields):
         super().__init__([("page_token", what)])
 
 
+class CursorInvalid(InvalidFields):
+    reason = reasons.CURSOR_INVALID
+
+    def __init__(self) -> None:
+        super().__init__([("after", "is damaged or belongs to another stream")])
+
+
 class RequestIdReused(InvalidFields):
     reason = reasons.REQUEST_ID_REUSED
 
@@ -158,6 +165,23 @@ class IllegalTransition(KintsugiError):
         return [error_details_pb2.PreconditionFailure(violations=[violation])]
 
 
+class CursorExpired(KintsugiError):
+    code = code_pb2.FAILED_PRECONDITION
+    reason = reasons.CURSOR_EXPIRED
+
+    def __init__(self) -> None:
+        super().__init__(
+            "what came after the cursor is no longer known; start without one, and list what"
+            " was missed"
+        )
+
+    def details(self) -> Sequence[Message]:
+        violation = error_details_pb2.PreconditionFailure.Violation(
+            type="CURSOR", subject="after", description=self.message
+        )
+        return [error_details_pb2.PreconditionFailure(violations=[violation])]
+
+
 class EtagMismatch(KintsugiError):
     code = code_pb2.ABORTED
     reason = reasons.ETAG_MISMATCH
@@ -183,6 +207,30 @@ class Overloaded(_Retriable):
 
     def __init__(self, calls: str, limit: int) -> None:
         super().__init__(f"the server has {limit} {calls} already; try again in a moment")
+
+
+class TooManyStreams(_Retriable):
+    code = code_pb2.RESOURCE_EXHAUSTED
+    reason = reasons.TOO_MANY_STREAMS
+
+    def __init__(self, principal: str, limit: int) -> None:
+        super().__init__(f"{principal} has {limit} streams open, which is the most; close some")
+
+
+class ReaderTooSlow(_Retriable):
+    code = code_pb2.RESOURCE_EXHAUSTED
+    reason = reasons.READER_TOO_SLOW
+
+    def __init__(self) -> None:
+        super().__init__("a message was not taken in time; go on from the last cursor")
+
+
+class ServerStopping(_Retriable):
+    code = code_pb2.UNAVAILABLE
+    reason = reasons.SERVER_STOPPING
+
+    def __init__(self) -> None:
+        super().__init__("the server is about to stop; go on from the last cursor at another one")
 
 
 class DatabaseUnavailable(_Retriable):

@@ -4,9 +4,15 @@ A count in the executor sees calls that wait for a thread; a check in the handle
 """
 
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
+
+from server.domain.call import current_call
+from server.domain.errors import TooManyStreams
+from server.interceptors.rpc import Rpc
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,3 +47,29 @@ class CallPool(ThreadPoolExecutor):
     def _leave(self, _: Future[Any] | None) -> None:
         with self._lock:
             self.count -= 1
+
+
+class StreamLimit:
+    """How many streams each principal has in this process, and how many it may have."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def layer(self, rpc: Rpc) -> Iterator[None]:
+        """Counts a stream while its handler runs. Raises TooManyStreams."""
+        if rpc.method is None or not rpc.is_stream:
+            yield
+            return
+        principal = current_call().principal
+        with self._lock:
+            if self._open[principal] >= self._most:
+                raise TooManyStreams(principal, self._most)
+            self._open[principal] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open -= Counter([principal])

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from server.domain.errors import Overloaded
-from server.interceptors.admission import CallPool
+from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.errors import abort, errors
 from server.interceptors.identity import identity
 from server.interceptors.methods import Method
@@ -44,9 +44,16 @@ class Pools:
 class Chain(grpc.ServerInterceptor):
     """Wraps each handler once, when its method is first called."""
 
-    def __init__(self, methods: Mapping[str, Method], pools: Pools, longest_seconds: float) -> None:
+    def __init__(
+        self,
+        methods: Mapping[str, Method],
+        pools: Pools,
+        streams: StreamLimit,
+        longest_seconds: float,
+    ) -> None:
         self._methods = methods
         self._pools = pools
+        self._streams = streams
         self._wrapped: dict[str, tuple[CallPool, Handler, Handler]] = {}
         self._identity = identity(longest_seconds)
 
@@ -109,6 +116,7 @@ class Chain(grpc.ServerInterceptor):
             observation(rpc),  # outermost, so that it sees every status
             errors(rpc),  # turns what the layers below raise into a status
             self._identity(rpc),  # who calls and until when; what follows may use it
+            self._streams.layer(rpc),  # here a stream is one of somebody's
             validation(rpc),  # last, so that nothing about the API is told to strangers
         ):
             if rpc.requests is None:

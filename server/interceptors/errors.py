@@ -1,27 +1,19 @@
 """Every error becomes a `google.rpc.Status` with details (AIP-193); nothing else leaks out.
 
-What errors there are is said in `domain/errors.py`.
+What errors there are is said in `domain/errors.py`, how they are sent in `domain/status.py`.
 """
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 import grpc
-import structlog
-from google.protobuf.any_pb2 import Any
-from google.rpc.error_details_pb2 import ErrorInfo
-from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
-from kintsugi.v1.error_reason_pb2 import ErrorReason
 
-from server.domain.errors import InternalError, KintsugiError
+from server.domain.errors import KintsugiError
+from server.domain.status import status_of
 from server.interceptors.rpc import Rpc
-
-DOMAIN = "kintsugi"
-
-_log = structlog.get_logger()
+from server.logs import internal_error
 
 
 @contextmanager
@@ -34,9 +26,7 @@ def errors(rpc: Rpc) -> Iterator[None]:
     except Exception:
         if rpc.code is not None:  # aborted by a handler that isn't ours
             raise
-        reference = secrets.token_hex(4)
-        _log.exception("internal error", reference=reference, method=rpc.path)
-        abort(rpc.context, InternalError(reference))
+        abort(rpc.context, internal_error(rpc.path))
 
 
 def abort(context: grpc.ServicerContext, error: KintsugiError) -> NoReturn:
@@ -44,14 +34,3 @@ def abort(context: grpc.ServicerContext, error: KintsugiError) -> NoReturn:
     status = rpc_status.to_status(status_of(error))
     context.set_trailing_metadata(status.trailing_metadata)
     context.abort(status.code, status.details)
-
-
-def status_of(error: KintsugiError) -> Status:
-    """The error as it is sent: code, message, an ErrorInfo, and the error's own details."""
-    info = ErrorInfo(reason=ErrorReason.Name(error.reason), domain=DOMAIN, metadata=error.metadata)
-    status = Status(code=error.code, message=error.message)
-    for detail in (info, *error.details()):
-        packed = Any()
-        packed.Pack(detail)
-        status.details.append(packed)
-    return status

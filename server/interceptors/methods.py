@@ -3,7 +3,7 @@
 Everything is read once, when a service is registered; a call only looks it up.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from google.api import annotations_pb2
@@ -11,6 +11,7 @@ from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDesc
 from kintsugi.v1 import options_pb2
 
 from server.interceptors.request_rules import RequestRules
+from server.interceptors.resource_patterns import Patterns, declared_patterns
 
 
 class UndeclaredPermission(Exception):
@@ -32,16 +33,22 @@ class Method:
 
 def declared_methods(services: Iterable[ServiceDescriptor]) -> dict[str, Method]:
     """All methods of the services by their paths. Raises UndeclaredPermission."""
-    found = [_declared(service, method) for service in services for method in service.methods]
+    services = list(services)
+    patterns = declared_patterns(service.file for service in services)
+    found = [
+        _declared(service, method, patterns) for service in services for method in service.methods
+    ]
     return {method.path: method for method in found}
 
 
-def _declared(service: ServiceDescriptor, method: MethodDescriptor) -> Method:
+def _declared(
+    service: ServiceDescriptor, method: MethodDescriptor, patterns: Mapping[str, Patterns]
+) -> Method:
     path = f"/{service.full_name}/{method.name}"
     permission = method.GetOptions().Extensions[options_pb2.permission]
     if not permission:
         raise UndeclaredPermission(path)
-    return Method(path, permission, RequestRules(method.input_type), _body(method))
+    return Method(path, permission, RequestRules(method.input_type, patterns), _body(method))
 
 
 def _body(method: MethodDescriptor) -> Descriptor | None:

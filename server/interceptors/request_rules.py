@@ -3,7 +3,7 @@
 Rules between fields belong to the domain.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from google.api import field_behavior_pb2 as behavior
@@ -13,20 +13,24 @@ from google.protobuf.message import Message
 from kintsugi.v1 import options_pb2
 
 from server.domain.errors import Violation
-from server.domain.names import compile_pattern
-from server.interceptors.resource_patterns import own_pattern, referred_pattern
+from server.interceptors.resource_patterns import (
+    Patterns,
+    closest,
+    fits,
+    own_patterns,
+    referred_patterns,
+)
 
 Check = Callable[[Any, str], Iterable[Violation]]
 """Takes a value and its path in the request, answers what is wrong with it."""
 
 
 class RequestRules:
-    """The rules of one request type, made once."""
+    """The rules of one request type, made once. `declared` are the patterns of all resources."""
 
-    def __init__(self, request: Descriptor) -> None:
-        self._check = _message_check(
-            request, _Context(is_update="update_mask" in request.fields_by_name)
-        )
+    def __init__(self, request: Descriptor, declared: Mapping[str, Patterns]) -> None:
+        is_update = "update_mask" in request.fields_by_name
+        self._check = _message_check(request, _Context(declared, is_update=is_update))
 
     def violations(self, request: Message) -> list[Violation]:
         """All that is wrong with the request, by paths of fields; empty when nothing is."""
@@ -40,13 +44,20 @@ class _Context:
     says need not be repeated in its children (AIP-134, AIP-233).
     """
 
-    def __init__(self, *, is_update: bool, said: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        declared: Mapping[str, Patterns],
+        *,
+        is_update: bool,
+        said: frozenset[str] = frozenset(),
+    ) -> None:
+        self.declared = declared
         self.is_update = is_update
         self.said = said
 
     def inside(self, field: FieldDescriptor) -> "_Context":
         said = frozenset(_holder(field).fields_by_name) if field.is_repeated else frozenset[str]()
-        return _Context(is_update=self.is_update, said=said)
+        return _Context(self.declared, is_update=self.is_update, said=said)
 
 
 def _message_check(message: Descriptor, context: _Context) -> Check:
@@ -90,7 +101,7 @@ def _is_ignored_name(behaviors: set[int], context: _Context) -> bool:
 def _is_required(field: FieldDescriptor, behaviors: set[int], context: _Context) -> bool:
     if behavior.IDENTIFIER in behaviors:
         return True
-    in_resource = bool(own_pattern(_holder(field)))
+    in_resource = bool(own_patterns(_holder(field)))
     if behavior.REQUIRED not in behaviors or (context.is_update and in_resource):
         return False
     return field.name not in context.said
@@ -100,7 +111,7 @@ def _value_check(field: FieldDescriptor, context: _Context) -> Check:
     limit = field.GetOptions().Extensions[options_pb2.limit]
     if (entry_type := _map_entry(field)) is not None:
         key, value = entry_type.fields
-        entry = _text_check(limit.max_bytes, "") if key.type == field.TYPE_STRING else _nothing
+        entry = _text_check(limit.max_bytes, ()) if key.type == field.TYPE_STRING else _nothing
         inner = _single_check(value, context, limit.max_bytes)
         return _map_check(entry, inner, limit.max_items)
     single = _single_check(field, context, limit.max_bytes)
@@ -109,7 +120,7 @@ def _value_check(field: FieldDescriptor, context: _Context) -> Check:
 
 def _single_check(field: FieldDescriptor, context: _Context, max_bytes: int) -> Check:
     if field.type == field.TYPE_STRING:
-        return _text_check(max_bytes, _name_pattern(field))
+        return _text_check(max_bytes, _name_patterns(field, context))
     if field.enum_type is not None:
         return _enum_check(field.enum_type)
     if field.message_type is not None and not _is_googles(field.message_type):
@@ -117,24 +128,22 @@ def _single_check(field: FieldDescriptor, context: _Context, max_bytes: int) -> 
     return _nothing
 
 
-def _name_pattern(field: FieldDescriptor) -> str:
+def _name_patterns(field: FieldDescriptor, context: _Context) -> Patterns:
     options = field.GetOptions()
     if behavior.IDENTIFIER in options.Extensions[behavior.field_behavior]:
-        return own_pattern(_holder(field))
+        return own_patterns(_holder(field))
     reference = options.Extensions[resource_pb2.resource_reference]
     if reference.type or reference.child_type:
-        return referred_pattern(reference, _holder(field).file)
-    return ""
+        return referred_patterns(reference, context.declared)
+    return ()
 
 
-def _text_check(max_bytes: int, pattern: str) -> Check:
-    name = compile_pattern(pattern) if pattern else None
-
+def _text_check(max_bytes: int, patterns: Patterns) -> Check:
     def check(text: str, path: str) -> Iterator[Violation]:
         if "\0" in text:
             yield path, "contains a NUL character"
-        elif name is not None and name.fullmatch(text) is None:
-            yield path, f"{text[:100]!r} doesn't have the form {pattern}"
+        elif patterns and not fits(text, patterns):
+            yield path, f"{text[:100]!r} doesn't have the form {closest(text, patterns)}"
         elif max_bytes and len(text) * 4 > max_bytes and len(text.encode()) > max_bytes:
             yield path, f"has {len(text.encode())} bytes; at most {max_bytes} are allowed"
 

@@ -3,40 +3,57 @@
 How a name is taken apart is in `domain/names.py`.
 """
 
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from google.api import resource_pb2
 from google.protobuf.descriptor import Descriptor, FileDescriptor
 
+from server.domain.names import compile_pattern
+
 _PARENT_SEGMENTS = 2
 
-
-def own_pattern(message: Descriptor) -> str:
-    """The pattern that a resource's message declares for itself, or an empty text."""
-    resource = message.GetOptions().Extensions[resource_pb2.resource]
-    return resource.pattern[0] if resource.pattern else ""
+Patterns: TypeAlias = Sequence[str]
+"""The forms that a name may have; some resources have several kinds of parent."""
 
 
-def referred_pattern(reference: resource_pb2.ResourceReference, file: FileDescriptor) -> str:
-    """The pattern of the names that a field may hold: of a resource, or of the parent of one.
-
-    Raises KeyError where `file` and what it imports don't declare the type.
-    """
-    if reference.type:
-        return _patterns(file)[reference.type]
-    segments = _patterns(file)[reference.child_type].split("/")
-    return "/".join(segments[:-_PARENT_SEGMENTS])
+def own_patterns(message: Descriptor) -> Patterns:
+    """The patterns that a resource's message declares for itself; none, if it is no resource."""
+    return tuple(message.GetOptions().Extensions[resource_pb2.resource].pattern)
 
 
-@cache
-def _patterns(file: FileDescriptor) -> dict[str, str]:
+def declared_patterns(files: Iterable[FileDescriptor]) -> Mapping[str, Patterns]:
+    """The patterns of all resource types that the files and what they import declare."""
     return {
-        definition.type: definition.pattern[0]
+        definition.type: tuple(definition.pattern)
+        for file in files
         for each in _with_imports(file)
         for definition in _definitions(each)
         if definition.pattern
     }
+
+
+def referred_patterns(
+    reference: resource_pb2.ResourceReference, declared: Mapping[str, Patterns]
+) -> Patterns:
+    """The patterns of the names that a field may hold: of a resource, or of the parents of one.
+
+    Raises KeyError where the type isn't declared.
+    """
+    if reference.type:
+        return declared[reference.type]
+    children = [pattern.split("/") for pattern in declared[reference.child_type]]
+    return tuple("/".join(segments[:-_PARENT_SEGMENTS]) for segments in children)
+
+
+def fits(name: str, patterns: Patterns) -> bool:
+    return any(compile_pattern(pattern).fullmatch(name) for pattern in patterns)
+
+
+def closest(name: str, patterns: Patterns) -> str:
+    """The pattern that was probably meant: most of its collections stand in the name."""
+    given = set(name.split("/"))
+    return max(patterns, key=lambda pattern: len(given & set(pattern.split("/"))))
 
 
 def _with_imports(file: FileDescriptor) -> Iterator[FileDescriptor]:

@@ -18,6 +18,9 @@ from server.launch.ports import HOST
 
 _SECONDS = 2
 
+_SERVICE = "streams"
+"""What of a server is asked: its streams are up to date only if all else is well, too."""
+
 
 class Answer(NamedTuple):
     code: int
@@ -127,7 +130,7 @@ def _serves(address: str) -> bool:
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
         try:
-            answer = check(health_pb2.HealthCheckRequest(), timeout=_SECONDS)
+            answer = check(health_pb2.HealthCheckRequest(service=_SERVICE), timeout=_SECONDS)
         except grpc.RpcError:
             return False
     return answer.status == health_pb2.HealthCheckResponse.SERVING

@@ -3,8 +3,8 @@
 Which transitions are legal is said in `domain/exception_state.py`.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
@@ -16,11 +16,26 @@ from server.domain.exception_identity import identity
 from server.domain.exception_rules import violations
 from server.domain.ids import new_id
 from server.domain.names import ExceptionName, WorkspaceName
-from server.resources.collection import Collection
+from server.operations.thread_messages import (
+    Columns,
+    about_raising,
+    tell_changed,
+    tell_raised,
+    thread_name,
+)
+from server.resources.collection import Also, Collection
 from server.resources.exception import EXCEPTION
-from server.store.changes import change_parameters, once
+from server.store.changes import MutationRequest, change_parameters, once
 from server.store.errors import Duplicate
-from server.store.exceptions import PENDING_INDEX, PENDING_TWIN, raise_statement
+from server.store.events import append_parameters, many_given, one_given, one_parameters
+from server.store.exceptions import (
+    PENDING_INDEX,
+    PENDING_TWIN,
+    raise_and_tell_statement,
+    raise_statement,
+)
+from server.store.query import Query
+from server.store.topics import thread_topic
 
 Exceptions = Collection[pb.Exception, ExceptionName]
 
@@ -29,24 +44,29 @@ _RAISED_COLUMNS = (
     *("execution_id", "stage", "identity", "state", "group", "assignee", "extra"),
 )
 _RAISE = raise_statement(_RAISED_COLUMNS, EXCEPTION.columns)
+_RAISE_AND_TELL = raise_and_tell_statement(_RAISED_COLUMNS, EXCEPTION.columns, one_given())
+_RAISE_AND_TELL_MORE = raise_and_tell_statement(_RAISED_COLUMNS, EXCEPTION.columns, many_given())
 
 
 def create(exceptions: Exceptions, request: service.CreateExceptionRequest) -> pb.Exception:
     """Raises one exception, or counts one more occurrence of its pending twin."""
     parent = WorkspaceName.parse(request.parent)
     _check(parent, {"exception": request.exception})
-    workspace = exceptions.store.workspace_key(parent)
-    database = exceptions.store.database
+    store, raised = exceptions.store, request.exception
+    workspace = store.workspace_key(parent)
+    thread = thread_name(raised.run)
 
     def work() -> pb.Exception:
         recording = change_parameters(request, f"{parent}/exceptions")
-        [row] = database.all(_RAISE, _row(workspace, request.exception) | recording)
+        statement, telling = _telling_of(thread, about_raising(raised))
+        [row] = store.database.all(statement, _row(workspace, raised) | recording | telling)
+        store.notifier.announce(thread_topic(workspace, thread))
         return EXCEPTION.read(pb.Exception, str(parent), row)
 
     def repeat(names: Sequence[str]) -> pb.Exception:
         return exceptions.get(ExceptionName.parse(names[0]))
 
-    return once(database, workspace, request, work, repeat)
+    return once(store, workspace, request, work, repeat)
 
 
 def batch_create(
@@ -57,7 +77,8 @@ def batch_create(
     _check_children(request)
     raised = [child.exception for child in request.requests]
     _check(parent, {f"requests[{i}].exception": one for i, one in enumerate(raised)})
-    workspace = exceptions.store.workspace_key(parent)
+    store = exceptions.store
+    workspace = store.workspace_key(parent)
     rows = [_row(workspace, exception) for exception in raised]
     # In the order of their identities, so that two batches never wait for each other.
     order = sorted(range(len(rows)), key=lambda index: rows[index]["identity"])
@@ -67,16 +88,24 @@ def batch_create(
             rows[index] | change_parameters(request, f"{parent}/exceptions", is_first=first)
             for index, first in zip(order, [True, *[False] * len(order)], strict=False)
         ]
-        with exceptions.store.database.transaction() as transaction:
-            answers = transaction.each(_RAISE, parameters)
-        return _reordered(
-            [EXCEPTION.read(pb.Exception, str(parent), row) for row in answers], order
-        )
+        with store.database.transaction() as transaction:
+            rows_stored = transaction.each(_RAISE, parameters)
+            answers = [EXCEPTION.read(pb.Exception, str(parent), row) for row in rows_stored]
+            stored = _reordered(answers, order)
+            topics = tell_raised(transaction, workspace, list(zip(raised, stored, strict=True)))
+        store.notifier.announce(*topics)
+        return stored
 
     def repeat(names: Sequence[str]) -> list[pb.Exception]:
         return _reordered([exceptions.get(ExceptionName.parse(name)) for name in names], order)
 
-    return once(exceptions.store.database, workspace, request, work, repeat)
+    return once(store, workspace, request, work, repeat)
+
+
+def update(exceptions: Exceptions, request: service.UpdateExceptionRequest) -> pb.Exception:
+    """Changes fields; a new assignee is told to the run's thread."""
+    name = ExceptionName.parse(request.exception.name)
+    return exceptions.update(name, request.exception, request, _telling(exceptions, name))
 
 
 def resolve(exceptions: Exceptions, request: service.ResolveExceptionRequest) -> pb.Exception:
@@ -87,7 +116,7 @@ def resolve(exceptions: Exceptions, request: service.ResolveExceptionRequest) ->
         exception.resolver = current_call().principal
         exception.resolution_note = request.resolution_note
 
-    return exceptions.change(ExceptionName.parse(request.name), request, request.etag, apply)
+    return _change(exceptions, request, apply)
 
 
 def archive(exceptions: Exceptions, request: service.ArchiveExceptionRequest) -> pb.Exception:
@@ -96,7 +125,7 @@ def archive(exceptions: Exceptions, request: service.ArchiveExceptionRequest) ->
     def apply(exception: pb.Exception) -> None:
         exception.state = exception_state.archive(exception.state)
 
-    return exceptions.change(ExceptionName.parse(request.name), request, request.etag, apply)
+    return _change(exceptions, request, apply)
 
 
 def unarchive(exceptions: Exceptions, request: service.UnarchiveExceptionRequest) -> pb.Exception:
@@ -107,13 +136,36 @@ def unarchive(exceptions: Exceptions, request: service.UnarchiveExceptionRequest
         exception.state = exception_state.unarchive(exception.state)
 
     try:
-        return exceptions.change(name, request, request.etag, apply)
+        return _change(exceptions, request, apply)
     except Duplicate as error:
         if error.index != PENDING_INDEX:
             raise
         twin = _pending_twin(exceptions, name)
         message = f"the same exception was raised again and is pending: {twin or 'try again'}"
         raise AlreadyExists(twin or name, message) from error
+
+
+def _telling_of(thread: str, events: Sequence[Columns]) -> tuple[Query, dict[str, Any]]:
+    if len(events) > 1:
+        return _RAISE_AND_TELL_MORE, append_parameters(thread, events)
+    return _RAISE_AND_TELL, one_parameters(thread, events[0])
+
+
+class _Transition(MutationRequest, Protocol):
+    name: str
+    etag: str
+
+
+def _change(
+    exceptions: Exceptions, request: _Transition, apply: Callable[[pb.Exception], None]
+) -> pb.Exception:
+    name = ExceptionName.parse(request.name)
+    return exceptions.change(name, request, request.etag, apply, _telling(exceptions, name))
+
+
+def _telling(exceptions: Exceptions, name: ExceptionName) -> Also[pb.Exception]:
+    workspace = exceptions.store.workspace_key(name.parent)
+    return lambda transaction, *change: tell_changed(transaction, workspace, *change)
 
 
 def _row(workspace: str, exception: pb.Exception) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def create(workspaces: Workspaces, request: service.CreateWorkspaceRequest) -> p
         return workspaces.get(WorkspaceName.parse(names[0]))
 
     try:
-        return once(database, uid, request, work, repeat)
+        return once(workspaces.store, uid, request, work, repeat)
     except Duplicate as error:
         raise AlreadyExists(WorkspaceName(parent.organization, request.workspace_id)) from error
 

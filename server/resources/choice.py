@@ -15,10 +15,10 @@ from server.store.statements import Choice, Key
 
 def choice(request: Any, schema: Schema, default_order: tuple[Key, ...]) -> Choice:
     """What the list request asks for. Raises FilterSyntaxRefused, FilterTypeRefused."""
-    with _refused("filter"):
+    with refused("filter"):
         text = getattr(request, "filter", "")
         where = compile_sql(text, schema).where if text.strip() else None
-    with _refused("order_by"):
+    with refused("order_by"):
         orders = parse_order_by(getattr(request, "order_by", ""), schema)
     is_short = len(text) <= LONGEST_KEPT
     if not orders:
@@ -31,7 +31,8 @@ def choice(request: Any, schema: Schema, default_order: tuple[Key, ...]) -> Choi
 
 
 @contextmanager
-def _refused(field: str) -> Iterator[None]:
+def refused(field: str) -> Iterator[None]:
+    """Raises FilterSyntaxRefused or FilterTypeRefused about the request's field."""
     try:
         yield
     except FilterError as error:

@@ -3,7 +3,7 @@
 Creating is an operation of its own; so is every transition, by means of `change`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -14,7 +14,6 @@ from server.resources.choice import choice
 from server.resources.field_mask import fields_to_change
 from server.resources.page import (
     MAX_BYTES,
-    STEP,
     Items,
     ListRequest,
     ListResponse,
@@ -35,6 +34,14 @@ class UpdateRequest(MutationRequest, Protocol):
     def update_mask(self) -> FieldMask: ...
 
 
+Also = Callable[[Transaction, M, M], Iterable[str]]
+"""What else a change does: given the resource before and after, answers topics to announce."""
+
+
+def nothing_else(_transaction: Transaction, _before: M, _after: M) -> Iterable[str]:
+    return ()
+
+
 class Collection(Generic[M, N]):
     """All resources of one kind in one store."""
 
@@ -46,6 +53,7 @@ class Collection(Generic[M, N]):
             resource.columns,
             scope=resource.scope,
             workspace=resource.workspace_column,
+            computed=resource.computed,
         )
 
     def get(self, name: N) -> M:
@@ -62,7 +70,7 @@ class Collection(Generic[M, N]):
         """
         wanted = PageRequest.of(request)
         chosen = choice(request, self.resource.filters, self.resource.order)
-        bounds = {"scope": self.resource.scope_key(self.store, parent), "parent": str(parent)}
+        bounds = {**self._scope(parent), "parent": str(parent)}
         total = wanted.token or self._count(chosen, bounds)
         last = self._fill(response, items, chosen, wanted, bounds)
         if last is not None:
@@ -70,7 +78,9 @@ class Collection(Generic[M, N]):
         response.total_size = total.total_size
         response.total_size_is_lower_bound = total.is_lower_bound
 
-    def update(self, name: N, message: M, request: UpdateRequest) -> M:
+    def update(
+        self, name: N, message: M, request: UpdateRequest, also: Also[M] = nothing_else
+    ) -> M:
         """Changes fields (AIP-134). Raises NotFound, EtagMismatch, InvalidFields."""
         fields = fields_to_change(message, request.update_mask.paths, self.resource.mutable)
 
@@ -80,34 +90,45 @@ class Collection(Generic[M, N]):
             FieldMask(paths=fields).MergeMessage(message, stored)
             self._check(name, stored)
 
-        return self.change(name, request, _etag(message), take_over)
+        return self.change(name, request, _etag(message), take_over, also)
 
-    def change(self, name: N, request: MutationRequest, etag: str, apply: Callable[[M], None]) -> M:
+    def change(
+        self,
+        name: N,
+        request: MutationRequest,
+        etag: str,
+        apply: Callable[[M], None],
+        also: Also[M] = nothing_else,
+    ) -> M:
         """Loads one resource, lets `apply` change the message, and stores what differs.
 
-        The way of every mutation of one existing resource. A repeated request changes nothing and
-        is answered with the resource as it is now.
+        The way of every mutation of one existing resource. What `also` does is done in the same
+        transaction, and the topics that it answers are announced after it. A repeated request
+        changes nothing and is answered with the resource as it is now.
         """
 
         def work() -> M:
             with self.store.database.transaction() as transaction:
-                return self._change(transaction, name, request, etag, apply)
+                key = self._key(name)
+                before = self._read_found(name, transaction.one(self._statements.one_locked, key))
+                if etag and etag != _etag(before):
+                    raise EtagMismatch(name, _etag(before))
+                after = self._change(transaction, name, request, before, apply)
+                topics = also(transaction, before, after)
+            self.store.notifier.announce(*topics)
+            return after
 
         workspace = self.store.workspace_key(self.resource.workspace(name))
-        return once(self.store.database, workspace, request, work, lambda _: self.get(name))
+        return once(self.store, workspace, request, work, lambda _: self.get(name))
 
     def _change(
         self,
         transaction: Transaction,
         name: N,
         request: MutationRequest,
-        etag: str,
+        before: M,
         apply: Callable[[M], None],
     ) -> M:
-        key = self._key(name)
-        before = self._read_found(name, transaction.one(self._statements.one_locked, key))
-        if etag and etag != _etag(before):
-            raise EtagMismatch(name, _etag(before))
         after = type(before)()
         after.CopyFrom(before)
         try:
@@ -119,7 +140,7 @@ class Collection(Generic[M, N]):
         if not changed and not request.request_id:
             return before
         parameters = {
-            **key,
+            **self._key(name),
             **{f"new_{column}": new[column] for column in changed},
             **change_parameters(request, str(name).rpartition("/")[0]),
             "before": {column: old[column] for column in changed},
@@ -138,7 +159,7 @@ class Collection(Generic[M, N]):
         items: Items[M],
         chosen: Choice,
         wanted: PageRequest,
-        bounds: Mapping[str, str],
+        bounds: Mapping[str, Any],
     ) -> Row | None:
         """Adds the page to `items`; its last row, if there are more behind it.
 
@@ -147,7 +168,7 @@ class Collection(Generic[M, N]):
         place: Sequence[Any] | None = wanted.token.after if wanted.token else None
         skip, last = wanted.skip, None
         while True:
-            asked, before = min(wanted.size - len(items), STEP), len(items)
+            asked, before = min(wanted.size - len(items), self.resource.step), len(items)
             rows = self._rows(chosen, place, {**bounds, "limit": asked + 1, "skip": skip})
             for row in rows[:asked]:
                 self.resource.read(items.add, bounds["parent"], row)
@@ -175,13 +196,17 @@ class Collection(Generic[M, N]):
         columns = self.resource.columns
         return [row[columns.index(key.column)] for key in chosen.order]
 
-    def _count(self, chosen: Choice, bounds: Mapping[str, str]) -> PageToken:
+    def _count(self, chosen: Choice, bounds: Mapping[str, Any]) -> PageToken:
         row = self.store.database.one(self._statements.count(chosen), bounds)
         count = row[0] if row else 0
         return PageToken((), min(count, COUNT_LIMIT), is_lower_bound=count > COUNT_LIMIT)
 
     def _key(self, name: N) -> dict[str, Any]:
-        return {"scope": self.resource.scope_key(self.store, name.parent), "id": name.id}
+        return {**self._scope(name.parent), "id": self.resource.row_id(name)}
+
+    def _scope(self, parent: ResourceName) -> dict[str, Any]:
+        values = self.resource.scope_key(self.store, parent)
+        return {f"scope_{number}": value for number, value in enumerate(values)}
 
     def _read_found(self, name: N, row: Row | None) -> M:
         if row is None:

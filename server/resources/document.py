@@ -6,10 +6,11 @@
 from pathlib import Path
 
 from filters.describe import fill
+from server.resources.event import EVENT
 from server.resources.exception import EXCEPTION
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "filters.md"
-DESCRIBED = {"exceptions": EXCEPTION.filters}
+DESCRIBED = {"exceptions": EXCEPTION.filters, "events": EVENT.filters}
 
 
 def written(document: str) -> str:

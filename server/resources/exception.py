@@ -83,6 +83,10 @@ def _violations(name: ExceptionName, exception: pb.Exception) -> list[Violation]
     return violations(name.parent, exception)
 
 
+def _scope_key(store: Store, workspace: WorkspaceName) -> tuple[str, ...]:
+    return (store.workspace_key(workspace),)
+
+
 def _workspace(name: ExceptionName) -> WorkspaceName:
     return name.parent
 
@@ -159,8 +163,8 @@ EXCEPTION: Resource[pb.Exception, ExceptionName] = Resource(
     columns=_COLUMNS,
     read=_read,
     write=_write,
-    scope="workspace",
-    scope_key=Store.workspace_key,
+    scope=("workspace",),
+    scope_key=_scope_key,
     workspace=_workspace,
     workspace_column="workspace",
     violations=_violations,

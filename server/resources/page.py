@@ -15,11 +15,11 @@ from server.resources.page_token import PageToken
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 1000
-STEP = 100
-"""How many rows are read at once."""
+MAX_BYTES = 4 * 1024 * 1024 - 8 * 1024
+"""A page ends early where its messages would be larger together; it has at least one.
 
-MAX_BYTES = 4 * 1024 * 1024
-"""A page ends early where its messages would be larger together; it has at least one."""
+gRPC clients take 4 MiB if they aren't told otherwise; the rest is for the token.
+"""
 
 M_co = TypeVar("M_co", bound=Message, covariant=True)
 

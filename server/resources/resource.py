@@ -5,6 +5,7 @@ The declarations themselves are in modules of their own, one each.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -14,7 +15,7 @@ from filters import Schema
 from server.domain.errors import Violation
 from server.domain.names import ResourceName, WorkspaceName
 from server.store.connection import Row
-from server.store.statements import Key
+from server.store.statements import Computed, Key
 from server.store.store import Store
 
 
@@ -42,13 +43,16 @@ class Resource(Generic[M, N]):
 
     - `singular`: what a request calls it.
     - `columns`: what a row has, in order; those that lists are ordered by are among them.
+      `computed`: what is read in place of some of them.
     - `read`: makes the message of a row, given the parent's name. `write`: a message's columns.
-    - `scope`: the column that holds the parent; `scope_key` finds its value or raises NotFound.
+    - `scope`: the columns that hold the parent; `scope_key` finds their values or raises NotFound.
+    - `row_id`: the value of the column `id`; raises NotFound where no row can have it.
     - `workspace`: the workspace that the resource is in; `workspace_column` holds its uid.
     - `violations`: what is wrong with a message that a caller changed, by its fields.
     - `mutable`: the fields that an update may change.
     - `filters`: the fields that filters and orders may name.
     - `order`: the keys that a list is ordered by if nothing is asked for; the last one is unique.
+    - `step`: how many rows a list reads at once.
     """
 
     singular: str
@@ -58,11 +62,14 @@ class Resource(Generic[M, N]):
     columns: tuple[str, ...]
     read: Callable[[Make[M], str, Row], M]
     write: Callable[[M], dict[str, Any]]
-    scope: str
-    scope_key: Callable[[Store, Any], str]
+    scope: tuple[str, ...]
+    scope_key: Callable[[Store, Any], tuple[Any, ...]]
     workspace: Callable[[N], WorkspaceName]
     workspace_column: str
     violations: Callable[[N, M], list[Violation]]
-    mutable: tuple[str, ...]
+    mutable: tuple[str, ...] = ()
+    row_id: Callable[[N], Any] = attrgetter("id")
+    computed: Computed = field(default_factory=dict)
     filters: Schema = field(default_factory=Schema)
     order: tuple[Key, ...] = (Key("create_time", descending=True), Key("id", descending=True))
+    step: int = 100

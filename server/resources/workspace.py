@@ -41,8 +41,8 @@ def _violations(_: WorkspaceName, workspace: pb.Workspace) -> list[Violation]:
     return violations(workspace)
 
 
-def _scope_key(_: Store, organization: OrganizationName) -> str:
-    return organization.organization
+def _scope_key(_: Store, organization: OrganizationName) -> tuple[str, ...]:
+    return (organization.organization,)
 
 
 def _workspace(name: WorkspaceName) -> WorkspaceName:
@@ -57,7 +57,7 @@ WORKSPACE: Resource[pb.Workspace, WorkspaceName] = Resource(
     columns=_COLUMNS,
     read=_read,
     write=_write,
-    scope="organization",
+    scope=("organization",),
     scope_key=_scope_key,
     workspace=_workspace,
     workspace_column="uid",

@@ -3,6 +3,8 @@
 Identity, permission, deadlines, errors, logging and metrics are the interceptors'.
 """
 
+from collections.abc import Iterator
+
 import grpc
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
@@ -13,10 +15,13 @@ from server.operations import exceptions as operations
 from server.resources.collection import Collection
 from server.resources.exception import EXCEPTION
 from server.store.store import Store
+from server.streams.follow import watch_exceptions
+from server.streams.hub import Hub
 
 
 class ExceptionService(ExceptionServiceServicer):
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, hub: Hub) -> None:
+        self._hub = hub
         self._exceptions = Collection(store, EXCEPTION)
 
     def CreateException(
@@ -43,11 +48,15 @@ class ExceptionService(ExceptionServiceServicer):
         self._exceptions.list(parent, request, response, response.exceptions)
         return response
 
+    def WatchExceptions(
+        self, request: service.WatchExceptionsRequest, context: grpc.ServicerContext
+    ) -> Iterator[service.WatchExceptionsResponse]:
+        return watch_exceptions(self._hub, request, context)
+
     def UpdateException(
         self, request: service.UpdateExceptionRequest, context: grpc.ServicerContext
     ) -> pb.Exception:
-        name = ExceptionName.parse(request.exception.name)
-        return self._exceptions.update(name, request.exception, request)
+        return operations.update(self._exceptions, request)
 
     def ResolveException(
         self, request: service.ResolveExceptionRequest, context: grpc.ServicerContext

@@ -4,20 +4,22 @@ It is what makes a repeated `request_id` harmless (AIP-155), and what followers 
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from itertools import chain
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import (
     CTE,
     ColumnElement,
     Insert,
-    Table,
     Text,
     Update,
     and_,
     bindparam,
+    cast,
     func,
     insert,
+    literal_column,
     select,
 )
 
@@ -26,7 +28,9 @@ from server.domain.errors import DatabaseUnavailable, DeadlinePassed, KintsugiEr
 from server.store.connection import Database, Parameters
 from server.store.errors import Duplicate
 from server.store.query import Query
+from server.store.store import Store
 from server.store.tables import changes
+from server.store.topics import workspace_topic
 
 T = TypeVar("T")
 
@@ -57,25 +61,39 @@ class MutationRequest(Protocol):
 
 
 def recorded(
-    write: Insert | Update, table: Table, workspace: str, before: Callable[[CTE], Any]
+    write: Insert | Update,
+    workspace: str,
+    before: Callable[[CTE], Any],
+    without: Collection[str] = (),
+    id: str = "id",
 ) -> tuple[CTE, CTE]:
     """Makes `write` append the change of the row it writes: the row, and the insert beside it.
 
     `workspace` is the column that names the row's workspace; `before` are the columns that
-    changed with their old values, as jsonb, NULL for a row that is new. Needs the parameters of
-    `change_parameters`.
+    changed with their old values, as jsonb, NULL for a row that is new; `without` are the columns
+    that are too large to be kept twice; `id` is the one that ends the resource's name. Needs the
+    parameters of `change_parameters`.
     """
-    row = write.returning(table).cte("row")
+    row = write.returning(write.table).cte("row")
     values = {
         "workspace": row.c[workspace],
-        "resource": bindparam("change_collection", type_=Text) + row.c.id,
+        "resource": bindparam("change_collection", type_=Text) + cast(row.c[id], Text),
         **{name: bindparam(f"change_{name}", type_=changes.c[name].type) for name in _GIVEN},
         "before": before(row),
-        "after": func.to_jsonb(row.table_valued()),
+        "after": _as_json(row, without),
     }
     chosen: list[ColumnElement[Any]] = [values[name] for name in _WRITTEN]
     change = insert(changes).from_select(list(_WRITTEN), select(*chosen)).cte("change")
     return row, change
+
+
+def _as_json(row: CTE, without: Collection[str]) -> ColumnElement[Any]:
+    if not without:
+        return func.to_jsonb(row.table_valued())
+    kept: list[tuple[ColumnElement[Any], ColumnElement[Any]]] = [
+        (literal_column(f"'{column.key}'"), column) for column in row.c if column.key not in without
+    ]
+    return func.jsonb_build_object(*chain.from_iterable(kept))
 
 
 def change_parameters(
@@ -98,7 +116,7 @@ def change_parameters(
 
 
 def once(
-    database: Database,
+    store: Store,
     workspace: str,
     request: MutationRequest,
     work: Callable[[], T],
@@ -106,19 +124,23 @@ def once(
 ) -> T:
     """Does the work, or, where the same request was carried out before, only answers again.
 
+    When the work is done, and so committed, the followers of the workspace are told.
+
     The unique index of the change record decides: the work of a repetition fails, be it there or
     at what the first one left behind, and is undone. Then `repeat` answers with the resources
     that the first one changed, by their names, in its order. Raises RequestIdReused.
     """
     try:
-        return work()
+        done = work()
     except (DatabaseUnavailable, DeadlinePassed):
         raise
     except (KintsugiError, Duplicate):
-        earlier = _find_earlier(database, workspace, request) if request.request_id else []
+        earlier = _find_earlier(store.database, workspace, request) if request.request_id else []
         if not earlier:
             raise
-    return repeat(earlier)
+        return repeat(earlier)
+    store.notifier.announce(workspace_topic(workspace))
+    return done
 
 
 def _find_earlier(database: Database, workspace: str, request: MutationRequest) -> list[str]:

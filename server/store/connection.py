@@ -36,6 +36,8 @@ _CONNECTION = {
     "tcp_user_timeout": 30_000,
 }
 
+_APART: dict[str, Any] = {**_CONNECTION, "keepalives_interval": 2, "keepalives_count": 3}
+
 _LIMITS_MS = [round(100 * 1.25**step) for step in range(40)]
 """What a deadline is rounded up to, so that the timeout of a connection has rarely to be set."""
 
@@ -79,6 +81,9 @@ class Transaction:
         """The only row, or None."""
         rows = self._connection.all(query, parameters)
         return rows[0] if rows else None
+
+    def all(self, query: Query, parameters: Parameters) -> list[Row]:
+        return self._connection.all(query, parameters)
 
     def each(self, query: Query, parameters: Sequence[Parameters]) -> list[Row]:
         """The one row that the query answers for each set of parameters, in one round trip."""
@@ -150,6 +155,11 @@ class Database:
                 return connection
             connection.close()
             self._pool.putconn(connection)
+
+
+def connect_apart(url: str) -> psycopg.Connection[Row]:
+    """A connection outside of the pool, for what is always connected. Raises psycopg.Error."""
+    return psycopg.connect(url, autocommit=True, **_APART)
 
 
 def _configure(connection: psycopg.Connection[Any]) -> None:

@@ -3,8 +3,9 @@
 One resource's own statements stand in a module of its own.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -34,9 +35,17 @@ COUNT_LIMIT = 1_000_000
 """Counting stops here; beyond it a total is only a lower bound."""
 
 
-def read_columns(source: FromClause, names: Sequence[str]) -> list[ColumnElement[Any]]:
+Computed = Mapping[str, ColumnElement[Any]]
+"""What is read in place of some columns."""
+
+
+def read_columns(
+    source: FromClause, names: Sequence[str], computed: Computed = MappingProxyType({})
+) -> list[ColumnElement[Any]]:
     """The columns as they are read: times as whole microseconds since 1970."""
-    return [_read_column(source.c[name]) for name in names]
+    return [
+        _read_column(source.c[name]) if name not in computed else computed[name] for name in names
+    ]
 
 
 def _read_column(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -71,14 +80,23 @@ def _kept(make: Callable[[Choice], Query]) -> Callable[[Choice], Query]:
 class Statements:
     """One table's statements, each made once, those of lists as long as they are in use.
 
-    `scope` is the column that holds the parent, `workspace` the one that names the workspace.
+    `scope` are the columns that hold the parent, `workspace` the one that names the workspace.
     """
 
-    def __init__(self, table: Table, columns: Sequence[str], scope: str, workspace: str) -> None:
+    def __init__(
+        self,
+        table: Table,
+        columns: Sequence[str],
+        scope: Sequence[str],
+        workspace: str,
+        computed: Computed = MappingProxyType({}),
+    ) -> None:
         self._table = table
         self._names = columns
-        self._columns = read_columns(table, columns)
-        self._scope = table.c[scope] == bindparam("scope")
+        self._columns = read_columns(table, columns, computed)
+        self._scope = [
+            table.c[name] == bindparam(f"scope_{number}") for number, name in enumerate(scope)
+        ]
         self._workspace = workspace
         self._updates: dict[frozenset[str], Query] = {}
         self.first_page = _kept(self._first_page)
@@ -87,7 +105,7 @@ class Statements:
 
     @cached_property
     def one(self) -> Query:
-        """One row by `scope` and `id`."""
+        """One row by `scope_0`, … and `id`."""
         return Query(select(*self._columns).where(*self._key()))
 
     @cached_property
@@ -117,7 +135,6 @@ class Statements:
         )
         row, change = recorded(
             statement.where(*self._key()),
-            self._table,
             self._workspace,
             before=lambda _: bindparam("before", type_=JSONB),
         )
@@ -137,7 +154,7 @@ class Statements:
         return Query(select(func.count()).select_from(rows.limit(COUNT_LIMIT + 1).subquery()))
 
     def _matching(self, choice: Choice) -> list[ColumnElement[bool]]:
-        return [self._scope] if choice.where is None else [self._scope, choice.where]
+        return self._scope if choice.where is None else [*self._scope, choice.where]
 
     def _page(self, choice: Choice, conditions: Sequence[ColumnElement[bool]]) -> Query:
         columns = [(self._table.c[key.column], key.descending) for key in choice.order]
@@ -166,4 +183,4 @@ class Statements:
         )
 
     def _key(self) -> tuple[ColumnElement[bool], ...]:
-        return (self._scope, self._table.c.id == bindparam("id"))
+        return (*self._scope, self._table.c.id == bindparam("id"))

@@ -1,4 +1,4 @@
-"""The store: a database and what is known by heart about it.
+"""The store: a database, what is known by heart about it, and who tells that it changed.
 
 Statements about one resource are made from its declaration, not here.
 """
@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, select
 from server.domain.errors import NotFound
 from server.domain.names import WorkspaceName
 from server.store.connection import Database
+from server.store.notifier import Notifier
 from server.store.query import Query
 from server.store.tables import workspaces
 
@@ -21,8 +22,9 @@ _WORKSPACE = Query(
 class Store:
     """A database whose workspaces are looked up once: they are never renamed or deleted."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, notifier: Notifier) -> None:
         self.database = database
+        self.notifier = notifier
         self._keys: dict[WorkspaceName, str] = {}
 
     def workspace_key(self, name: WorkspaceName) -> str:

@@ -17,5 +17,5 @@ def create_statement(columns: Sequence[str]) -> Query:
     """Inserts a workspace and answers its row. Recorded."""
     written = ("uid", "organization", "id", "title", "features")
     statement = insert(workspaces).values({name: bindparam(name) for name in written})
-    row, change = recorded(statement, workspaces, "uid", before=lambda _: null())
+    row, change = recorded(statement, "uid", before=lambda _: null())
     return Query(select(*read_columns(row, columns)).add_cte(change))

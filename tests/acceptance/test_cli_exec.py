@@ -208,6 +208,32 @@ def test_archived_ends_with_the_jobs_code(stack: Any, start_exec: StartExec, unt
     assert run.code() == 7
 
 
+def test_what_is_said_about_the_exception_is_shown_while_waiting(
+    stack: Any, start_exec: StartExec, until: Until
+) -> None:
+    run = start_exec(command=["sh", "-c", "echo the output; exit 7"])
+    assert until(lambda: "waiting;" in run.says(), 60)
+    before, id = len(run.ours()), run.exception()["name"].rpartition("/")[2]
+    thread = f"automations/cli/runs/{run.run}"
+    for words in (
+        ("events", "say", id, "looking at it"),
+        ("events", "say", thread, "about something else"),
+        ("exceptions", "assign", id, "ada"),
+        ("events", "say", id, "given up"),
+    ):
+        assert kintsugi(stack, *words).returncode == 0
+    assert until(lambda: "given up" in run.says(), 60)
+    assert kintsugi(stack, "exceptions", "archive", id).returncode == 0
+    assert run.code() == 7
+    assert run.ours()[before:] == [
+        "kintsugi: local: looking at it",
+        "kintsugi: system: Assigned to users/ada by users/local.",
+        "kintsugi: local: given up",
+        "kintsugi: archived; giving up",
+    ]
+    assert run.out.read_text() == "the output\n"
+
+
 def test_the_end_of_the_wait_ends_with_the_jobs_code(start_exec: StartExec) -> None:
     run = start_exec("--wait", "2s", command=["sh", "-c", "exit 7"])
     assert run.code() == 7

@@ -24,7 +24,12 @@ from kintsugi.v1 import exception_service_pb2 as service
 from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceStub
 from kintsugi.v1.location_pb2 import Location
 
-SERVICES = {"kintsugi.v1.ExceptionService", "kintsugi.v1.WorkspaceService"}
+SERVICES = {
+    "kintsugi.v1.EventService",
+    "kintsugi.v1.EventSourceService",
+    "kintsugi.v1.ExceptionService",
+    "kintsugi.v1.WorkspaceService",
+}
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ are the real ones.
 """
 
 import json
-import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -23,8 +21,7 @@ from google.protobuf.message import Message
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from kintsugi.v1 import exception_pb2 as pb
 
-from server.launch import child, envoy
-from server.launch.child import Child
+from tests.acceptance.edges import HEALTH_CHECK, Edges, healthy, serve
 
 EXCEPTIONS = "/api/v1/organizations/local/workspaces/default/exceptions"
 Answer = Callable[[grpc.ServicerContext], Message]
@@ -38,9 +35,8 @@ class Upstream(grpc.GenericRpcHandler):
     asked: list[dict[str, str]] = field(default_factory=list)
 
     def service(self, details: grpc.HandlerCallDetails) -> Any:
-        if details.method == "/grpc.health.v1.Health/Check":
-            alive = HealthCheckResponse(status=HealthCheckResponse.SERVING)
-            return grpc.unary_unary_rpc_method_handler(lambda request, context: bytes_of(alive))
+        if details.method == HEALTH_CHECK:
+            return healthy()
         if details.method == "/grpc.health.v1.Health/Watch":
             return grpc.unary_stream_rpc_method_handler(stay_open)
         return grpc.unary_unary_rpc_method_handler(self._call)
@@ -66,14 +62,6 @@ def bytes_of(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def serve(upstream: Upstream) -> tuple[grpc.Server, str]:
-    options = [("grpc.so_reuseport", 0), ("grpc.max_metadata_size", 65536)]
-    server = grpc.server(ThreadPoolExecutor(8), handlers=[upstream], options=options)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    return server, f"127.0.0.1:{port}"
-
-
 @dataclass
 class Edge:
     """An Envoy for one test module or test, and what it stands before."""
@@ -81,37 +69,6 @@ class Edge:
     upstream: Upstream
     http: httpx.Client
     address: str
-
-
-class Edges:
-    """Starts Envoys before servers, with some text of the configuration replaced."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.started: list[Child] = []
-
-    def start(self, servers: list[str], *replaced: tuple[str, str]) -> str:
-        folder = self.folder / str(len(self.started))
-        folder.mkdir()
-        argv = envoy.prepare(folder, 0, servers)
-        config = folder / envoy.CONFIG
-        for old, new in replaced:
-            assert old in config.read_text()
-            config.write_text(config.read_text().replace(old, new))
-        process = Child("envoy", argv, log=folder / "envoy.log")
-        process.start()
-        self.started.append(process)
-        return f"127.0.0.1:{envoy.bound_port(folder, 30)}"
-
-    def stop(self) -> None:
-        child.stop(self.started, ((signal.SIGTERM, 5), (signal.SIGKILL, 5)))
-
-
-@pytest.fixture(scope="module")
-def edges(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edges]:
-    started = Edges(tmp_path_factory.mktemp("edges"))
-    yield started
-    started.stop()
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,11 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 SESSION = (REPOSITORY / "README.md").read_text().split("## A first session")[1].split("\n## ")[0]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-EXEC, *COMMANDS = [text for kind, text in BLOCK.findall(SESSION) if kind == "sh"]
-FAILED, FINISHED = [text.splitlines() for kind, text in BLOCK.findall(SESSION) if kind == "text"]
+EXEC, TAIL, *COMMANDS = [text for kind, text in BLOCK.findall(SESSION) if kind == "sh"]
+FAILED, FINISHED, FOLLOWED = [
+    text.splitlines() for kind, text in BLOCK.findall(SESSION) if kind == "text"
+]
 
 Start = Callable[[str], "subprocess.Popen[bytes]"]
 
@@ -38,13 +42,15 @@ def start(stack: Any, tmp_path: Path) -> Iterator[Start]:
                 env=os.environ | stack.env,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         started.append(process)
         return process
 
     yield start
     for process in started:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -57,7 +63,10 @@ def test_the_first_session_of_the_readme_works_as_it_is_typed(
     shown = first.read_text()
     assert all(_without_number(line) in _without_number(shown) for line in FAILED), shown
 
-    for number, commands in enumerate(COMMANDS, 1):
+    tail, second = start(TAIL), tmp_path / "1.txt"
+    assert until(lambda: "Raised" in second.read_text() or tail.poll() is not None, 60)
+
+    for number, commands in enumerate(COMMANDS, 2):
         code = start(commands).wait(60)
         answer = (tmp_path / f"{number}.txt").read_text()
         assert code == 0, answer
@@ -66,12 +75,18 @@ def test_the_first_session_of_the_readme_works_as_it_is_typed(
     assert job.wait(60) == 0
     assert all(line in first.read_text() for line in FINISHED), first.read_text()
 
+    assert until(lambda: "Resolved" in second.read_text(), 60)
+    followed = [line[10:] for line in second.read_text().splitlines()[1:]]
+    expected = [line[10:] for line in FOLLOWED if line.strip() != "…"]
+    assert [line for line in followed if line in expected] == expected, followed
+
 
 def test_the_first_session_shows_rest_grpc_and_the_terminal() -> None:
     typed = "\n".join(COMMANDS)
     assert "curl -s http://127.0.0.1:8080/api/v1/" in typed
     assert "grpcurl -plaintext" in typed
     assert "kintsugi exceptions resolve" in typed
+    assert "kintsugi events tail" in TAIL
 
 
 def _without_number(text: str) -> str:

@@ -7,9 +7,11 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from kintsugi.v1 import event_pb2, event_service_pb2
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
 from kintsugi.v1.error_reason_pb2 import ErrorReason
+from kintsugi.v1.event_service_pb2_grpc import EventServiceStub
 from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceStub
 from kintsugi.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
 
@@ -20,7 +22,9 @@ class Client:
     """Stubs of all services on one channel."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        self.events = EventServiceStub(self.channel)
         self.exceptions = ExceptionServiceStub(self.channel)
         self.workspaces = WorkspaceServiceStub(self.channel)
 
@@ -58,11 +62,43 @@ class Client:
         request = service.UnarchiveExceptionRequest(name=name, **fields)
         return self.exceptions.UnarchiveException(request)
 
+    def say(self, thread: str, text: str = "Hello", **fields: Any) -> event_pb2.Event:
+        event = event_pb2.Event(user_message={"content": text})
+        return self.create_event(thread, event, **fields)
+
+    def create_event(
+        self, thread: str, event: event_pb2.Event, request_id: str = "", exception: str = ""
+    ) -> event_pb2.Event:
+        request = event_service_pb2.CreateEventRequest(
+            parent=thread, event=event, request_id=request_id
+        )
+        if exception:
+            request.event.exception = exception
+        return self.events.CreateEvent(request)
+
+    def get_event(self, name: str) -> event_pb2.Event:
+        return self.events.GetEvent(event_service_pb2.GetEventRequest(name=name))
+
+    def list_events(self, thread: str, **parameters: Any) -> event_service_pb2.ListEventsResponse:
+        request = event_service_pb2.ListEventsRequest(parent=thread, **parameters)
+        return self.events.ListEvents(request)
+
+
+def new_run() -> str:
+    """The name of a run that nobody else uses."""
+    return f"{WORKSPACE}/automations/billing/runs/{uuid.uuid4().hex}"
+
+
+def new_thread() -> str:
+    """The name of a thread that nothing was said in yet."""
+    return f"{new_run()}/agents/kai"
+
 
 def new_exception(**fields: Any) -> pb.Exception:
     """A valid exception of a run of its own, but for the given fields."""
-    run = f"{WORKSPACE}/automations/billing/runs/{uuid.uuid4().hex}"
-    return pb.Exception(**({"run": run, "message": "KeyError: 'total'", "location": {}} | fields))
+    return pb.Exception(
+        **({"run": new_run(), "message": "KeyError: 'total'", "location": {}} | fields)
+    )
 
 
 def batch(client: Client, *raised: pb.Exception, request_id: str = "") -> list[pb.Exception]:

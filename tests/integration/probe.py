@@ -11,7 +11,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.wrappers_pb2 import StringValue
 from kintsugi.v1 import options_pb2
 
-from server.interceptors.admission import CallPool
+from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.methods import declared_methods
 
@@ -65,7 +65,9 @@ class Probe:
             health=CallPool("health checks", 1, 100),
             refusals=CallPool("refusals", 1, 100),
         )
-        chain = Chain(declared_methods([service(permission="probe.use")]), self.pools, 30)
+        chain = Chain(
+            declared_methods([service(permission="probe.use")]), self.pools, StreamLimit(limit), 30
+        )
         self._server = grpc.server(self.pools.unary, interceptors=[chain])
         self._server.add_generic_rpc_handlers([_handlers(behavior)])
         port = self._server.add_insecure_port("127.0.0.1:0")

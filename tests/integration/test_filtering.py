@@ -14,6 +14,7 @@ from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1.automation_stage_pb2 import AUTOMATION_STAGE_DRAFT
 
 from server.resources.document import DOCUMENT, written
+from server.resources.event import FILTERS as EVENT_FILTERS
 from server.resources.exception import FILTERS
 from server.store.statements import Choice, Key, Statements
 from server.store.tables import exceptions
@@ -274,7 +275,7 @@ NEWEST = (Key("create_time", descending=True), Key("id", descending=True))
 def test_an_index_serves_the_filter(database: str, text: str, index: str) -> None:
     from filters import compile_sql
 
-    statements = Statements(exceptions, ("id",), scope="workspace", workspace="workspace")
+    statements = Statements(exceptions, ("id",), scope=("workspace",), workspace="workspace")
     query = statements.first_page(Choice(compile_sql(text, FILTERS).where, NEWEST))
     with psycopg.connect(database) as connection:
         connection.execute(
@@ -289,7 +290,7 @@ def test_an_index_serves_the_filter(database: str, text: str, index: str) -> Non
         )
         connection.execute("ANALYZE exceptions")
         [(workspace,)] = connection.execute("SELECT uid FROM workspaces").fetchall()
-        bounds = {"scope": workspace, "parent": WORKSPACE, "limit": 51, "skip": 0}
+        bounds = {"scope_0": workspace, "parent": WORKSPACE, "limit": 51, "skip": 0}
         plan = connection.execute(f"EXPLAIN {query.text}", query.parameters(bounds)).fetchall()
     assert index in str(plan), plan
 
@@ -297,5 +298,6 @@ def test_an_index_serves_the_filter(database: str, text: str, index: str) -> Non
 def test_the_documented_fields_are_the_declared_ones() -> None:
     text = DOCUMENT.read_text()
     assert written(text) == text
-    manual = (DOCUMENT.parents[1] / "proto/kintsugi/v1/exception_service.proto").read_text()
-    assert [path for path in FILTERS.fields() if f"`{path}`" not in manual] == []
+    for service, schema in (("exception", FILTERS), ("event", EVENT_FILTERS)):
+        manual = (DOCUMENT.parents[1] / f"proto/kintsugi/v1/{service}_service.proto").read_text()
+        assert [path for path in schema.fields() if f"`{path}`" not in manual] == []

@@ -6,30 +6,39 @@ from typing import Any
 import grpc
 import grpc_testing
 import pytest
+from kintsugi.v1 import event_pb2, event_service_pb2
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
 
 from server import app
-from server.interceptors.admission import CallPool
+from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.methods import declared_methods
 from server.store.connection import Database
+from server.store.notifier import Notifier
 from server.store.store import Store
-from tests.integration.client import WORKSPACE, new_exception
+from server.streams.hub import Hub
+from server.streams.reader import Patience
+from tests.integration.client import WORKSPACE, new_exception, new_thread
 
-SERVICE = service.DESCRIPTOR.services_by_name["ExceptionService"]
+METHODS = {
+    name: method
+    for file, name in ((service, "ExceptionService"), (event_service_pb2, "EventService"))
+    for name, method in file.DESCRIPTOR.services_by_name[name].methods_by_name.items()
+}
 
 
 class Intercepted:
     """A servicer whose methods have the interceptors around them."""
 
-    def __init__(self, chain: Chain, servicer: Any) -> None:
+    def __init__(self, chain: Chain, service: str, servicer: Any) -> None:
         self._chain = chain
+        self._service = service
         self._servicer = servicer
 
     def __getattr__(self, method: str) -> Any:
         handler = grpc.unary_unary_rpc_method_handler(getattr(self._servicer, method))
-        wrapped = self._chain.around(f"/{SERVICE.full_name}/{method}", handler).unary_unary
+        wrapped = self._chain.around(f"/{self._service}/{method}", handler).unary_unary
 
         def behave(request: Any, context: Any) -> Any:
             # What grpcio's own contexts know and these don't.
@@ -47,15 +56,19 @@ Call = Any
 def call(database: str) -> Iterator[Call]:
     """Calls a method by name: its answer and the status code."""
     connections = Database(database, connections=2)
-    served = app.services(Store(connections))
+    store = Store(connections, Notifier(database))
+    served = app.services(store, Hub(store, database, Patience(10, 15)))
     pool = CallPool("calls", 1, 1)
     methods = declared_methods(descriptor for descriptor, _, _ in served)
-    chain = Chain(methods, Pools(pool, pool, pool, pool), longest_seconds=30)
-    servicers = {descriptor: Intercepted(chain, servicer) for descriptor, _, servicer in served}
+    chain = Chain(methods, Pools(pool, pool, pool, pool), StreamLimit(1), longest_seconds=30)
+    servicers = {
+        descriptor: Intercepted(chain, descriptor.full_name, servicer)
+        for descriptor, _, servicer in served
+    }
     server = grpc_testing.server_from_dictionary(servicers, grpc_testing.strict_real_time())
 
     def invoke(method: str, request: Any) -> tuple[Any, Any]:
-        rpc = server.invoke_unary_unary(SERVICE.methods_by_name[method], (), request, None)
+        rpc = server.invoke_unary_unary(METHODS[method], (), request, None)
         answer, _, code, _ = rpc.termination()
         return answer, code
 
@@ -73,6 +86,17 @@ def test_what_is_raised_can_be_read_and_resolved(call: Call) -> None:
     assert resolved.state == pb.EXCEPTION_STATE_RESOLVED
     listed, _ = call("ListExceptions", service.ListExceptionsRequest(parent=WORKSPACE))
     assert list(listed.exceptions) == [resolved]
+
+
+def test_what_is_said_can_be_read_and_listed(call: Call) -> None:
+    thread, event = new_thread(), event_pb2.Event(user_message={"content": "Hello"})
+    create = event_service_pb2.CreateEventRequest(parent=thread, event=event)
+    said, code = call("CreateEvent", create)
+    assert code is grpc.StatusCode.OK
+    assert said.user_message.content == "Hello"
+    read, _ = call("GetEvent", event_service_pb2.GetEventRequest(name=said.name))
+    listed, _ = call("ListEvents", event_service_pb2.ListEventsRequest(parent=thread))
+    assert list(listed.events) == [read] == [said]
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
 from kintsugi.v1 import exception_service_pb2_grpc as rpc
 
-from cli import client as client_module
+from cli import connection
 from cli.client import Client
+from cli.connection import Connection
 from cli.errors import ServiceError
 from cli.settings import Server
 
@@ -56,7 +57,7 @@ def fake() -> Service:
 
 @pytest.fixture
 def server(fake: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(client_module, "PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(connection, "PAUSES", (0.01, 0.01))
     running = grpc.server(ThreadPoolExecutor(2))
     rpc.add_ExceptionServiceServicer_to_server(fake, running)
     port = running.add_insecure_port("127.0.0.1:0")
@@ -89,14 +90,14 @@ def test_a_change_that_found_nobody_is_repeated_with_the_same_request_id(
     fake: Service, server: Server, method: str, arguments: tuple[Any, ...]
 ) -> None:
     fake.failures = [AWAY, AWAY]
-    assert getattr(Client(server), method)(*arguments).name == NAME
+    assert getattr(Client(Connection(server)), method)(*arguments).name == NAME
     first, second, third = fake.requests
     assert first == second == third
     assert len(first.request_id) == 36
 
 
 def test_two_changes_have_different_request_ids(fake: Service, server: Server) -> None:
-    client = Client(server)
+    client = Client(Connection(server))
     client.resolve(NAME, "")
     client.resolve(NAME, "")
     assert len({request.request_id for request in fake.requests}) == 2
@@ -105,14 +106,14 @@ def test_two_changes_have_different_request_ids(fake: Service, server: Server) -
 def test_what_was_refused_is_not_repeated(fake: Service, server: Server) -> None:
     fake.failures = [status(code_pb2.NOT_FOUND, "1 doesn't exist")]
     with pytest.raises(ServiceError):
-        Client(server).get(NAME)
+        Client(Connection(server)).get(NAME)
     assert len(fake.requests) == 1
 
 
 def test_the_token_goes_along_where_there_is_one(fake: Service, server: Server) -> None:
-    Client(server, "kin_abc").get(NAME)
+    Client(Connection(server, "kin_abc")).get(NAME)
     assert fake.metadata["authorization"] == "Bearer kin_abc"
-    Client(server).get(NAME)
+    Client(Connection(server)).get(NAME)
     assert "authorization" not in fake.metadata
 
 
@@ -151,11 +152,11 @@ def test_an_error_reads_as_its_message_with_the_hints_of_the_server(
 ) -> None:
     fake.failures = [failure]
     with pytest.raises(ServiceError) as raised:
-        Client(server).get(NAME)
+        Client(Connection(server)).get(NAME)
     assert raised.value.message == told
 
 
 def test_pages_are_asked_for_until_the_limit(server: Server, fake: Service) -> None:
-    pages = list(Client(server).pages(130))
+    pages = list(Client(Connection(server)).pages(130))
     assert [len(page.exceptions) for page in pages] == [60, 60, 10]
     assert fake.requests == [100, 70, 10]

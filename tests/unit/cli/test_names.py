@@ -49,6 +49,39 @@ def test_a_run_may_be_named_by_ids_or_in_full() -> None:
         names.run("bil ling", "7")
 
 
+@pytest.mark.parametrize(
+    ("text", "agent", "expected"),
+    [
+        ("automations/a/runs/7", "", f"{IN}/automations/a/runs/7/agents/kai"),
+        ("automations/a/runs/7", "ada", f"{IN}/automations/a/runs/7/agents/ada"),
+        (f"{IN}/automations/a/runs/7", "", f"{IN}/automations/a/runs/7/agents/kai"),
+        ("automations/a/runs/7/agents/ada", "", f"{IN}/automations/a/runs/7/agents/ada"),
+        ("agentSessions/1", "", f"{IN}/agentSessions/1"),
+    ],
+)
+def test_a_thread_may_be_named_by_its_run_its_agent_or_its_session(
+    text: str, agent: str, expected: str
+) -> None:
+    assert not names.is_exception(text)
+    assert names.thread(text, agent) == expected
+
+
+@pytest.mark.parametrize("text", ["runs/7", "automations/a", "automations/a b/runs/7", "users/ada"])
+def test_what_names_no_thread_is_refused_with_the_forms_there_are(text: str) -> None:
+    with pytest.raises(click.UsageError, match="names no thread: it must be an exception"):
+        names.thread(text)
+
+
+def test_the_agent_is_named_once() -> None:
+    with pytest.raises(click.UsageError, match="leave --agent out"):
+        names.thread("automations/a/runs/7/agents/ada", "kai")
+
+
+@pytest.mark.parametrize("text", ["0193", "exceptions/0193", f"{IN}/exceptions/0193"])
+def test_an_exception_is_told_from_a_thread(text: str) -> None:
+    assert names.is_exception(text)
+
+
 def test_a_user_is_completed_and_nobody_stays_nobody() -> None:
     assert [names.user(text) for text in ("ada", "users/ada", "")] == ["users/ada"] * 2 + [""]
 

@@ -1,0 +1,55 @@
+"""The event service as the commands need it: what is said in one thread.
+
+How it is reached is in `connection`, how events look is in `conversation`.
+"""
+
+from collections.abc import Iterator
+
+from kintsugi.v1 import event_pb2 as pb
+from kintsugi.v1 import event_service_pb2 as service
+from kintsugi.v1.event_service_pb2_grpc import EventServiceStub
+
+from cli.connection import Connection, new_request_id
+from cli.following import Tell
+from cli.terminal import say
+
+PAGE = 100
+
+
+class Threads:
+    """The event service as methods; `parent` is a thread's name. Each raises ServiceError."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._call = connection.call
+        self._follow = connection.follow
+        self._stub = EventServiceStub(connection.channel)
+
+    def pages(
+        self, parent: str, limit: int, matching: str = ""
+    ) -> Iterator[service.ListEventsResponse]:
+        """Pages of what matches, newest first, with at most `limit` events in all."""
+        request = service.ListEventsRequest(parent=parent, filter=matching)
+        while limit > 0:
+            request.page_size = min(limit, PAGE)
+            page = self._call(self._stub.ListEvents, request)
+            yield page
+            limit -= len(page.events)
+            request.page_token = page.next_page_token
+            if not page.next_page_token:
+                return
+
+    def create(self, parent: str, message: pb.UserMessage, exception: str = "") -> pb.Event:
+        request = service.CreateEventRequest(
+            parent=parent,
+            event=pb.Event(user_message=message, exception=exception),
+            request_id=new_request_id(),
+        )
+        return self._call(self._stub.CreateEvent, request)
+
+    def follow(
+        self, parent: str, matching: str = "", *, until: float | None = None, tell: Tell = say
+    ) -> Iterator[service.StreamEventsResponse | None]:
+        """What matches, from the first event on; see Following. The service was reached before."""
+        request = service.StreamEventsRequest(parent=parent, filter=matching)
+        stream = self._stub.StreamEvents
+        return self._follow(stream, request, reached=True, until=until, tell=tell)

@@ -1,0 +1,1 @@
+"""Following what is appended: to threads, and to the change record."""

@@ -1,0 +1,177 @@
+"""The changes of a workspace's exceptions as a followed log.
+
+A position is (epoch, transaction, id): the order in which changes are known to be complete.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Any, NamedTuple, Self
+
+from kintsugi.v1 import exception_pb2 as pb
+from kintsugi.v1.exception_service_pb2 import WatchExceptionsResponse
+
+from server.domain.errors import CursorExpired
+from server.domain.names import WorkspaceName
+from server.resources.exception import EXCEPTION
+from server.store.connection import Database, Row
+from server.store.following import LAST_ID, NEW_CHANGES, PAGE_ROWS
+from server.store.topics import workspace_topic
+from server.streams.log import Log, Matches, Page
+from server.streams.sent import Sent
+
+Position = tuple[int, int, int]
+
+_Change = WatchExceptionsResponse.Change
+_CHANGES = {
+    (False, True): _Change.CHANGE_ADDED,
+    (True, True): _Change.CHANGE_MODIFIED,
+    (True, False): _Change.CHANGE_REMOVED,
+}
+"""What a change means to a watcher, by whether the exception matched before and does now."""
+
+_NOW: Position = (2**31 - 1, 0, 0)
+"""Behind all changes."""
+
+_SOONEST_SECONDS, _LATEST_SECONDS = 0.01, 0.2
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_TIMES = ("create_time", "update_time", "last_occurrence_time")
+
+
+class ChangeRecord:
+    """One change of one exception."""
+
+    __slots__ = ("_after", "_before", "_cursor", "_sent", "position", "size")
+
+    def __init__(self, log: "ChangeLog", position: Position, before: Any, after: Any) -> None:
+        self.position = position
+        self._cursor = log.cursor(position)
+        self._after = log.message(after)
+        self._before = None if before is None else log.message(after | before)
+        self._sent: dict[int, Sent] = {}
+        self.size = 2 * self._after.ByteSize()
+
+    def sent(self, matches: Matches) -> Sent | None:
+        before = self._before is not None and (matches is None or matches(self._before))
+        after = matches is None or matches(self._after)
+        change = _CHANGES.get((before, after))
+        if change is None:
+            return None
+        if change not in self._sent:
+            self._sent[change] = Sent(
+                WatchExceptionsResponse(change=change, exception=self._after, cursor=self._cursor)
+            )
+        return self._sent[change]
+
+
+class _News(NamedTuple):
+    records: list[ChangeRecord]
+    end: Position
+    is_last: bool
+    is_held: bool
+    is_pruned: bool
+
+
+class ChangeLog(Log[Position]):
+    """The exceptions of the workspace with the given uid."""
+
+    response = WatchExceptionsResponse
+
+    def __init__(self, uid: str, workspace: WorkspaceName) -> None:
+        self.uid = uid
+        self._workspace = str(workspace)
+        self.collection = f"{workspace}/exceptions/"
+        self._held_since: float | None = None
+        super().__init__(f"{uid}/exceptions", workspace_topic(uid))
+
+    @property
+    def lag(self) -> float:
+        return monotonic() - self._held_since if self._held_since else 0.0
+
+    def message(self, image: dict[str, Any]) -> pb.Exception:
+        """The exception of a row as the change record keeps it: times are texts there."""
+        times = {name: _microseconds(image[name]) for name in _TIMES}
+        row = tuple((image | times)[name] for name in EXCEPTION.columns)
+        return EXCEPTION.read(pb.Exception, self._workspace, row)
+
+    def read(
+        self,
+        database: Database,
+        position: Position | None,
+        since: Position | None = None,  # noqa: ARG002 - of no use here
+    ) -> Page[Position]:
+        rows = database.all(NEW_CHANGES, _parameters([(self, position or _NOW)]))
+        news = self._news(rows)
+        if position is not None and (news.is_pruned or news.end < position):
+            raise CursorExpired
+        return Page(news.records, news.end, position or news.end, news.is_last)
+
+    @classmethod
+    def advance(cls, database: Database, logs: Sequence[Self]) -> dict[Self, float]:
+        following = [(log, log.tail.head) for log in logs if log.tail]
+        rows_of = defaultdict(list)
+        for row in database.all(NEW_CHANGES, _parameters(following)):
+            rows_of[row[0]].append(row)
+        again = {}
+        for number, (log, head) in enumerate(following, start=1):
+            seconds = log.take(rows_of[number], head)
+            if seconds is not None:
+                again[log] = seconds
+        return again
+
+    def take(self, rows: Sequence[Row], head: Position) -> float | None:
+        """Appends to the tail that ends at `head`; in how many seconds to look again, if so."""
+        news = self._news(rows)
+        if news.end < head:  # another database than before: a copy that lags behind
+            self.detach()
+            return None
+        self.extend(news.records, news.end)
+        if not news.is_last:
+            return 0.0
+        if not news.is_held:
+            self._held_since = None
+            return None
+        now = monotonic()
+        self._held_since = self._held_since or now
+        return min(max(_SOONEST_SECONDS, now - self._held_since), _LATEST_SECONDS)
+
+    def _news(self, rows: Sequence[Row]) -> _News:
+        _, epoch, horizon, is_held, is_pruned = rows[0][:5]
+        records = [
+            ChangeRecord(self, (row[5], int(row[6]), row[7]), row[8], row[9])
+            for row in rows
+            if row[5] is not None
+        ]
+        records.sort(key=lambda record: record.position)
+        is_last = len(records) < PAGE_ROWS
+        end = (epoch, int(horizon) - 1, LAST_ID) if is_last else records[-1].position
+        return _News(records, end, is_last, is_held, is_pruned)
+
+    def _take_over(self, _page: Page[Position]) -> None:
+        self._held_since = None
+
+    @staticmethod
+    def _write(position: Position) -> str:
+        return ".".join(map(str, position))
+
+    @staticmethod
+    def _parse(text: str) -> Position:
+        epoch, xid, id = map(int, text.split("."))
+        return epoch, xid, id
+
+
+def _parameters(following: Sequence[tuple[ChangeLog, Position]]) -> dict[str, Any]:
+    positions = [position for _, position in following]
+    return {
+        "workspaces": [log.uid for log, _ in following],
+        "collections": [log.collection for log, _ in following],
+        "epochs": [epoch for epoch, _, _ in positions],
+        "xids": [str(xid) for _, xid, _ in positions],
+        "ids": [id for _, _, id in positions],
+    }
+
+
+def _microseconds(time: str) -> int:
+    return (datetime.fromisoformat(time) - _EPOCH) // _MICROSECOND
