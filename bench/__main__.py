@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench import create, load, page, read, rest, streams
+from bench import create, load, page, read, rest, streams, write_ahead
 from bench.measure import ROUNDS, Row
 from bench.stage import stage
 
@@ -21,6 +21,7 @@ ON_STAGE = {
     "rest": rest.run,
     "create": create.run,
     "streams": streams.run,
+    "write_ahead": write_ahead.run,
 }
 BY_THEMSELVES = ("filters",)
 RESULTS = Path(__file__).with_name("results.json")

@@ -73,3 +73,17 @@ def row_of_time(name: str, unit: str, figures: Sequence[float], goal: float | No
         goal=None if goal is None else 1.0,
         met=None if ratio is None else ratio <= 1,
     )
+
+
+def row_of_cost(name: str, unit: str, figures: Sequence[float], baseline: Sequence[float]) -> Row:
+    """Medians, and how much more the one costs than the other; there is nothing to meet."""
+    value, other = median(figures), median(baseline)
+    return Row(
+        name=name,
+        value=round(value, 1),
+        unit=unit,
+        baseline=round(other, 1),
+        ratio=round(value / other, 3),
+        goal=None,
+        met=None,
+    )
