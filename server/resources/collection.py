@@ -139,11 +139,12 @@ class Collection(Generic[M, N]):
         changed = [column for column in new if new[column] != old[column]]
         if not changed and not request.request_id:
             return before
+        replaced = {column: old[column] for column in changed}
         parameters = {
             **self._key(name),
             **{f"new_{column}": new[column] for column in changed},
             **change_parameters(request, str(name).rpartition("/")[0]),
-            "before": {column: old[column] for column in changed},
+            "before": {**replaced, "update_time": _update_time(before)} if changed else {},
         }
         return self._read_found(name, transaction.one(self._statements.update(changed), parameters))
 
@@ -212,6 +213,11 @@ class Collection(Generic[M, N]):
         if row is None:
             raise NotFound(name)
         return self.resource.read(self.resource.message, str(name.parent), row)
+
+
+def _update_time(message: Any) -> str:
+    time: str = message.update_time.ToJsonString()
+    return time
 
 
 def _etag(message: Any) -> str:

@@ -127,7 +127,7 @@ def test_creating_a_workspace_can_be_repeated(client: Client) -> None:
 
 def test_every_change_leaves_one_row_with_what_changed(client: Client, database: str) -> None:
     raised = client.raise_one(assignee="users/ada")
-    client.update("assignee", name=raised.name, assignee="users/bob")
+    updated = client.update("assignee", name=raised.name, assignee="users/bob")
     client.resolve(raised.name)
     with psycopg.connect(database) as connection:
         rows = connection.execute(
@@ -141,10 +141,14 @@ def test_every_change_leaves_one_row_with_what_changed(client: Client, database:
     ]
     assert {(row[1], row[2]) for row in rows} == {("users/local", raised.name)}
     assert rows[0][3] is None
-    assert rows[1][3] == {"assignee": "users/ada"}
+    assert rows[1][3] == {
+        "assignee": "users/ada",
+        "update_time": raised.update_time.ToJsonString(),
+    }
     assert rows[1][4]["assignee"] == "users/bob"
     assert rows[2][3] == {
         "state": pb.EXCEPTION_STATE_PENDING,
         "resolver": "",
+        "update_time": updated.update_time.ToJsonString(),
     }
     assert stored == (rows[2][4],)

@@ -57,6 +57,17 @@ def test_what_stops_matching_is_removed_and_added_when_it_matches_again(client: 
     assert [message.change for message in watcher.messages] == [ADDED, REMOVED, ADDED, MODIFIED]
 
 
+def test_the_time_of_the_last_change_counts_as_it_was_before(client: Client) -> None:
+    raised = client.raise_one()
+    with reading(
+        watch(client, filter=f'update_time = "{raised.update_time.ToJsonString()}"')
+    ) as it:
+        it.wait(lambda _: it.cursors)
+        client.update("assignee", name=raised.name, assignee="users/ada")
+        it.wait(lambda messages: messages)
+    assert changes(it.messages) == [(REMOVED, raised.name)]
+
+
 def test_what_never_matches_is_not_told(client: Client) -> None:
     with reading(watch(client, filter='assignee = "users/ada"')) as watcher:
         other = client.raise_one()

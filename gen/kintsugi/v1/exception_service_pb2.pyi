@@ -261,7 +261,9 @@ class WatchExceptionsRequest(_message.Message):
     """
     filter: _builtins.str
     """Optional. Which exceptions to follow, in the language of ListExceptions
-    and with its fields. Example: state = PENDING
+    and with its fields. When an exception is raised again, `update_time` and
+    `last_occurrence_time` count as if they had been the new ones before.
+    Example: state = PENDING
     """
     def __init__(
         self,
