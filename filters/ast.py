@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Literal:
     """A value; quotes and escapes are resolved.
 
@@ -20,7 +20,7 @@ class Literal:
     wildcards: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Member:
     """A path of names, `location.start_byte`; `quoted` says whether the first of them is."""
 
@@ -33,7 +33,7 @@ class Member:
         return self.offsets[0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A function call, `f(a, 1)`. The name may be dotted."""
 
@@ -42,7 +42,7 @@ class Call:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Comparison:
     """A field, one of `= != < <= > >= : contains`, and what it is compared with.
 
@@ -59,7 +59,7 @@ class Comparison:
         return self.field.offset
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Not:
     """`NOT term`, `-term`."""
 
@@ -67,7 +67,7 @@ class Not:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class And:
     """All of the terms; without any, the empty filter, which matches everything."""
 
@@ -78,7 +78,7 @@ class And:
         return self.terms[0].offset if self.terms else 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Or:
     """Any of the terms."""
 

@@ -24,8 +24,8 @@ class _Checker:
 
     def condition(self, node: Expression) -> Condition:
         match node:
-            case Comparison(field, operator, value, offset):
-                return self._comparison(field, operator, value, offset)
+            case Comparison():
+                return self._comparison(node)
             case And(terms):
                 return All(tuple([self.condition(term) for term in terms]))
             case Or(terms):
@@ -48,9 +48,8 @@ class _Checker:
         self.fields.update(operand.path for operand in searched)
         return AnyOf(tuple(Contains(operand, literal.text) for operand in searched))
 
-    def _comparison(
-        self, field: Member | Call, operator: str, value: Expression, offset: int
-    ) -> Condition:
+    def _comparison(self, node: Comparison) -> Condition:
+        field, operator = node.field, node.operator
         if isinstance(field, Call):
             raise _no_function(field)
         operand = self._schema.resolve(field)
@@ -58,8 +57,8 @@ class _Checker:
         known = operand.field.operators
         if operator not in known:
             message = f"{operand.path} can't be compared by {operator}"
-            raise FilterTypeError(message, offset, f"only by {' '.join(known)}")
-        return self._against(field, operand, operator, value)
+            raise FilterTypeError(message, node.operator_offset, f"only by {' '.join(known)}")
+        return self._against(field, operand, operator, node.value)
 
     def _against(
         self, field: Member, operand: Operand, operator: str, value: Expression

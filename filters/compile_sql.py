@@ -26,16 +26,13 @@ from filters.conditions import (
     IsSet,
     Like,
     Negation,
-    Operand,
     Ordered,
 )
 from filters.parse import parse
-from filters.predicate import value_test
 from filters.schema import Schema
 from filters.strings import Map
 
 _TEXT = Text()
-_ESCAPED = str.maketrans({"/": "//", "%": "/%", "_": "/_"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +97,18 @@ def where(condition: Condition) -> ColumnElement[bool]:
 def _write(condition: Condition, parts: list[ColumnElement[Any]]) -> str:
     """The template of a condition, fit to stand beside AND, OR and NOT; what fills it is added."""
     match condition:
-        case All(terms):
-            return _join(" AND ", [_write(term, parts) for term in terms]) or "true"
-        case AnyOf(terms):
-            return _join(" OR ", [_write(term, parts) for term in terms]) or "false"
-        case Negation(term):
-            return f"(NOT {_write(term, parts)})"
+        case Equal() | Ordered() | Like() | Contains():
+            return _write_comparison(condition, parts)
+        case All():
+            return _join(" AND ", [_write(part, parts) for part in condition.parts]) or "true"
+        case AnyOf():
+            return _join(" OR ", [_write(part, parts) for part in condition.parts]) or "false"
+        case Negation():
+            return f"(NOT {_write(condition.part, parts)})"
         case IsSet(operand) if operand.key is None:
             parts += operand.columns
             return _join(" OR ", ["{} IS NOT NULL"] * len(operand.columns)) or "false"
-        case _:
+        case IsSet():
             return _write_comparison(condition, parts)
 
 
@@ -129,7 +128,7 @@ def _write_comparison(condition: Comparison, parts: list[ColumnElement[Any]]) ->
     if not _is_nullable(column):
         return test
     parts.append(column)
-    if operand.default is not None and value_test(condition)(operand.default):
+    if operand.default is not None and condition.holds_for(operand.default):
         return f"({test} OR {{}} IS NULL)"
     return f"({test} AND {{}} IS NOT NULL)"
 
@@ -165,32 +164,30 @@ def _is_nullable(column: ColumnElement[Any]) -> bool:
 def _write_test(condition: Comparison, subject: str, parts: list[ColumnElement[Any]]) -> str:
     """The template of a comparison with a subject; the parameters in it are added."""
     match condition:
-        case Equal(operand, values):
-            parts += [_value(operand, value) for value in values]
-            place = operand.field.placeholder
+        case Equal():
+            field, values = condition.operand.field, condition.values
+            parts += [_parameter(field.sql_type, field.to_sql(value)) for value in values]
+            place = field.placeholder
             if len(values) == 1:
                 return f"{subject} = {place}"
             return f"{subject} IN ({', '.join([place] * len(values))})"
-        case Ordered(operand, operator, value):
-            parts.append(_value(operand, value))
+        case Ordered():
+            field, value = condition.operand.field, condition.value
+            parts.append(_parameter(field.sql_type, field.to_sql(value)))
             collation = ' COLLATE "C"' if isinstance(value, str) else ""
-            return f"{subject}{collation} {operator} {{}}"
-        case Like(_, pieces):
-            parts.append(_parameter(_TEXT, "%".join(map(_escape, pieces))))
+            return f"{subject}{collation} {condition.operator} {{}}"
+        case Like():
+            parts.append(_parameter(_TEXT, "%".join([_escape(each) for each in condition.pieces])))
             return f"{subject} LIKE {{}} ESCAPE '/'"
-        case Contains(_, text):
-            parts.append(_parameter(_TEXT, f"%{_escape(text)}%"))
+        case Contains():
+            parts.append(_parameter(_TEXT, f"%{_escape(condition.text)}%"))
             return f"lower({subject}) LIKE lower({{}}) ESCAPE '/'"
     raise AssertionError(condition)
 
 
-def _value(operand: Operand, value: Any) -> BindParameter[Any]:
-    return _parameter(operand.field.sql_type, operand.field.to_sql(value))
-
-
 def _parameter(kind: TypeEngine[Any], value: Any) -> BindParameter[Any]:
-    return BindParameter(None, value, type_=kind, unique=True)
+    return BindParameter(None, value, kind, True)  # noqa: FBT003
 
 
 def _escape(text: str) -> str:
-    return text.translate(_ESCAPED)
+    return text.replace("/", "//").replace("%", "/%").replace("_", "/_")

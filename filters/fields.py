@@ -12,7 +12,17 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.types import TypeEngine
 
 from filters.ast import Literal
-from filters.conditions import All, AnyOf, Condition, Equal, IsSet, Negation, Operand, Ordered
+from filters.conditions import (
+    All,
+    AnyOf,
+    Condition,
+    Contains,
+    Equal,
+    IsSet,
+    Negation,
+    Operand,
+    Ordered,
+)
 from filters.errors import FilterTypeError, quote
 
 EQUALITY = ("=", "!=", ":")
@@ -57,9 +67,9 @@ class Field(ABC):
     def type_name(self) -> str:
         """The kind of value, for the docs."""
 
-    @abstractmethod
     def convert(self, literal: Literal) -> Any:
         """The value that a literal stands for. Raises FilterTypeError."""
+        return literal.text
 
     @property
     def has_presence(self) -> bool:
@@ -76,14 +86,18 @@ class Field(ABC):
 
     def compare(self, operand: Operand, operator: str, literal: Literal) -> Condition:
         """What a comparison by one of `operators` means. Raises FilterTypeError."""
-        if operator == ":" and is_star(literal):
-            return self.is_present(operand)
-        if operator in ("=", ":"):
-            return self.equals(operand, literal)
-        if operator == "!=":
-            different = Negation(self.equals(operand, literal))
-            return All((IsSet(operand), different)) if operand.default is None else different
-        return self.order(operand, operator, literal)
+        match operator:
+            case "=":
+                return self.equals(operand, literal)
+            case ":":
+                return self.is_present(operand) if is_star(literal) else self.has(operand, literal)
+            case "!=":
+                different = Negation(self.equals(operand, literal))
+                return All((IsSet(operand), different)) if operand.default is None else different
+            case "contains":
+                return self.contains(operand, literal)
+            case _:
+                return self.order(operand, operator, literal)
 
     def is_present(self, operand: Operand) -> Condition:
         """`field:*`: set to something other than its default."""
@@ -95,6 +109,14 @@ class Field(ABC):
     def equals(self, operand: Operand, literal: Literal) -> Condition:
         """`field = literal`."""
         return Equal(operand, (self.convert(literal),))
+
+    def has(self, operand: Operand, literal: Literal) -> Condition:
+        """`field:literal`, where the literal is no lone star."""
+        return self.equals(operand, literal)
+
+    def contains(self, operand: Operand, literal: Literal) -> Condition:
+        """`field contains literal`."""
+        return Contains(operand, literal.text)
 
     def order(self, operand: Operand, operator: str, literal: Literal) -> Condition:
         """`field < literal` and the like."""

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement
 from sqlalchemy.sql import operators
 
-from filters.ast import Literal, Member
+from filters.ast import Member
 from filters.conditions import Operand
 from filters.errors import FilterTypeError, did_you_mean, quote
 from filters.fields import Field
@@ -37,9 +37,6 @@ class Message(Field):
     @property
     def columns(self) -> tuple[ColumnElement[Any], ...]:
         return tuple(column for field in self.fields.values() for column in field.columns)
-
-    def convert(self, literal: Literal) -> str:
-        return literal.text
 
 
 class Schema:
