@@ -19,7 +19,7 @@ Nothing here knows the server. The language is told in docs/filters.md and defin
 """
 
 from filters.compile_sql import SqlFilter, compile_sql
-from filters.describe import describe
+from filters.describe import describe, fill
 from filters.errors import FilterError, FilterSyntaxError, FilterTypeError
 from filters.fields import Field
 from filters.order_by import Order, parse_order_by
@@ -55,6 +55,7 @@ __all__ = [
     "compile_predicate",
     "compile_sql",
     "describe",
+    "fill",
     "parse",
     "parse_order_by",
 ]

@@ -4,7 +4,7 @@ Every name is found, every value converted and every operator allowed, or refuse
 """
 
 from filters.ast import And, Call, Comparison, Expression, Literal, Member, Not, Or
-from filters.conditions import All, AnyOf, Checked, Condition, Contains, Negation, Operand
+from filters.conditions import All, AnyOf, Checked, Condition, Negation, Operand
 from filters.errors import FilterTypeError, quote
 from filters.fields import is_star
 from filters.schema import Schema
@@ -46,7 +46,7 @@ class _Checker:
             hint = "compare a field with a value"
             raise FilterTypeError("there is no text to search here", literal.offset, hint)
         self.fields.update(operand.path for operand in searched)
-        return AnyOf(tuple(Contains(operand, literal.text) for operand in searched))
+        return AnyOf(tuple([each.field.contains(each, literal) for each in searched]))
 
     def _comparison(self, node: Comparison) -> Condition:
         field, operator = node.field, node.operator
@@ -68,7 +68,7 @@ class _Checker:
             case Literal():
                 if operand.field.is_container and not is_star(value):
                     return self._inside(field, value)
-                return operand.field.compare(operand, operator, value)
+                return _compared(operand, operator, value)
             case Not(term):
                 return Negation(self._against(field, operand, operator, term))
             case And(terms) | Or(terms):
@@ -89,6 +89,16 @@ class _Checker:
         inner = self._schema.resolve(Member(names, offsets))
         self.fields.add(inner.path)
         return inner.field.is_present(inner)
+
+
+def _compared(operand: Operand, operator: str, value: Literal) -> Condition:
+    try:
+        return operand.field.compare(operand, operator, value)
+    except FilterTypeError as error:
+        if not is_star(value):
+            raise
+        hint = f"write {operand.path}:* to ask whether it is set"
+        raise FilterTypeError(error.message, error.offset, hint) from None
 
 
 def _no_function(call: Call) -> FilterTypeError:

@@ -29,6 +29,7 @@ from filters.conditions import (
     Negation,
     Ordered,
 )
+from filters.fields import is_nullable
 from filters.parse import parse
 from filters.schema import Schema
 from filters.strings import Map
@@ -126,7 +127,7 @@ def _write_comparison(condition: Comparison, parts: Parts) -> str:
         return _write_in_map(condition, column, operand.key, parts)
     parts.append(column)
     test = _TESTS[type(condition)](condition, "{}", parts)
-    if not _is_nullable(column):
+    if not is_nullable(column):
         return test
     parts.append(column)
     if operand.default is not None and condition.holds_for(operand.default):
@@ -134,9 +135,7 @@ def _write_comparison(condition: Comparison, parts: Parts) -> str:
     return f"({test} AND {{}} IS NOT NULL)"
 
 
-def _write_in_map(
-    condition: Comparison, column: ColumnElement[Any], key: str, parts: Parts
-) -> str:
+def _write_in_map(condition: Comparison, column: ColumnElement[Any], key: str, parts: Parts) -> str:
     """A comparison of what stands under a key, FALSE where nothing does."""
     match condition:
         case Equal(_, (value,)):
@@ -151,15 +150,10 @@ def _write_in_map(
             parts += looked_at
             return f"({test} AND {subject} IS NOT NULL)"
     parts += looked_at
-    if not _is_nullable(column):
+    if not is_nullable(column):
         return test
     parts.append(column)
     return f"({test} AND {{}} IS NOT NULL)"
-
-
-def _is_nullable(column: ColumnElement[Any]) -> bool:
-    # What is no column, but an expression, may always be NULL.
-    return getattr(column, "nullable", True)
 
 
 def _equal(condition: Equal, subject: str, parts: Parts) -> str:

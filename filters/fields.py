@@ -28,13 +28,16 @@ from filters.errors import FilterTypeError, quote
 EQUALITY = ("=", "!=", ":")
 ORDERING = ("=", "!=", "<", "<=", ">", ">=", ":")
 NEVER = AnyOf(())
+LONGEST_SEARCHED = 1000
+"""Characters. PostgreSQL may compare a searched text at every place of a row's."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Field(ABC):
     """A field of a resource that filters may name; each kind has arguments of its own before these.
 
-    `description` is for the docs. `orderable` fields may stand in order_by; `changing` says that
+    `description` is for the docs. `orderable` fields, of NOT NULL columns only, may stand in
+    order_by; `changing` says that
     the value may change while a list is being paged through. `read` gives the field's value as
     protobuf has it, None where unset, out of a message; without it, the attribute of the field's
     path is taken.
@@ -115,8 +118,8 @@ class Field(ABC):
         return self.equals(operand, literal)
 
     def contains(self, operand: Operand, literal: Literal) -> Condition:
-        """`field contains literal`."""
-        return Contains(operand, literal.text)
+        """`field contains literal`. Raises FilterTypeError."""
+        return Contains(operand, searched_text(literal))
 
     def order(self, operand: Operand, operator: str, literal: Literal) -> Condition:
         """`field < literal` and the like."""
@@ -133,9 +136,22 @@ class ColumnField(Field):
         return (self.column,)
 
 
+def is_nullable(column: ColumnElement[Any]) -> bool:
+    """Whether there may be rows without a value; nothing is known of an expression."""
+    return getattr(column, "nullable", True)
+
+
 def is_star(literal: Literal) -> bool:
     """Whether it is the `*` of `field:*`."""
     return literal.text == "*" and not literal.quoted
+
+
+def searched_text(literal: Literal) -> str:
+    """The text of a literal that is to be looked for inside of others."""
+    if len(literal.text) > LONGEST_SEARCHED:
+        message = f"a text to look for has at most {LONGEST_SEARCHED} characters"
+        raise FilterTypeError(message, literal.offset, "look for a part of it")
+    return literal.text
 
 
 def wrong(literal: Literal, expected: str, hint: str = "") -> FilterTypeError:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, types
 
 from filters.ast import Literal
 from filters.conditions import Condition, Equal, Like, Operand
-from filters.fields import ORDERING, ColumnField
+from filters.fields import ORDERING, ColumnField, searched_text
 
 
 class String(ColumnField):
@@ -20,9 +20,10 @@ class String(ColumnField):
     type_name = "string"
 
     def equals(self, operand: Operand, literal: Literal) -> Condition:
-        text, stars = literal.text, literal.wildcards
+        stars = literal.wildcards
         if not stars:
-            return Equal(operand, (text,))
+            return Equal(operand, (literal.text,))
+        text = searched_text(literal)
         if len(stars) == text.count("*"):  # not one of them is escaped
             return Like(operand, tuple(text.split("*")))
         starts, ends = [0, *[star + 1 for star in stars]], [*stars, len(text)]
