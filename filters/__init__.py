@@ -18,6 +18,7 @@ filters.errors.FilterTypeError: there is no field 'stat' (at character 0): did y
 Nothing here knows the server. The language is told in docs/filters.md and defined in grammar.lark.
 """
 
+from filters.caching import LONGEST_KEPT
 from filters.compile_sql import SqlFilter, compile_sql
 from filters.describe import describe, fill
 from filters.errors import FilterError, FilterSyntaxError, FilterTypeError
@@ -33,6 +34,7 @@ from filters.strings import Map, Text
 from filters.times import Duration, Timestamp
 
 __all__ = [
+    "LONGEST_KEPT",
     "Bool",
     "Double",
     "Duration",
