@@ -1,6 +1,7 @@
 """What a filter says, as plain data: the result of parse.py, the input of check.py.
 
-Every node knows where it began, as an offset in characters from the start of the text.
+Every node knows where it began, as an offset in characters from the start of the text. Nothing
+changes a node; but `frozen`, they would take four times as long to make.
 """
 
 from dataclasses import dataclass

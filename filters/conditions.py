@@ -1,7 +1,8 @@
 """What a filter means for a resource, as plain data: made by check.py, for both compilers.
 
 Every condition is true or false on every row, never unknown. What the language writes in many ways
-is little here: `!=` is a Negation, `:*` a Negation of Equal, a wildcard a Like.
+is little here: `!=` is a Negation, `:*` a Negation of Equal, a wildcard a Like. For the reason
+told in ast.py, what is made anew for each filter is not `frozen`.
 """
 
 import operator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Operand:
     """Where the values of a field are found, in a row and in a message.
 

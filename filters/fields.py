@@ -37,10 +37,9 @@ class Field(ABC):
     """A field of a resource that filters may name; each kind has arguments of its own before these.
 
     `description` is for the docs. `orderable` fields, of NOT NULL columns only, may stand in
-    order_by; `changing` says that
-    the value may change while a list is being paged through. `read` gives the field's value as
-    protobuf has it, None where unset, out of a message; without it, the attribute of the field's
-    path is taken.
+    order_by; `changing` says that the value may change while a list is being paged through. `read`
+    gives the field's value as protobuf has it, None where unset, out of a message; without it, the
+    attribute of the field's path is taken.
     """
 
     description: str = ""
