@@ -18,8 +18,9 @@ filters.errors.FilterTypeError: there is no field 'stat' (at character 0): did y
 Nothing here knows the server. The language is told in docs/filters.md and defined in grammar.lark.
 """
 
+from filters.caching import LONGEST_KEPT
 from filters.compile_sql import SqlFilter, compile_sql
-from filters.describe import describe
+from filters.describe import describe, fill
 from filters.errors import FilterError, FilterSyntaxError, FilterTypeError
 from filters.fields import Field
 from filters.order_by import Order, parse_order_by
@@ -33,6 +34,7 @@ from filters.strings import Map, Text
 from filters.times import Duration, Timestamp
 
 __all__ = [
+    "LONGEST_KEPT",
     "Bool",
     "Double",
     "Duration",
@@ -55,6 +57,7 @@ __all__ = [
     "compile_predicate",
     "compile_sql",
     "describe",
+    "fill",
     "parse",
     "parse_order_by",
 ]

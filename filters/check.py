@@ -4,7 +4,7 @@ Every name is found, every value converted and every operator allowed, or refuse
 """
 
 from filters.ast import And, Call, Comparison, Expression, Literal, Member, Not, Or
-from filters.conditions import All, AnyOf, Checked, Condition, Contains, Negation, Operand
+from filters.conditions import All, AnyOf, Checked, Condition, Negation, Operand
 from filters.errors import FilterTypeError, quote
 from filters.fields import is_star
 from filters.schema import Schema
@@ -24,8 +24,8 @@ class _Checker:
 
     def condition(self, node: Expression) -> Condition:
         match node:
-            case Comparison(field, operator, value, offset):
-                return self._comparison(field, operator, value, offset)
+            case Comparison():
+                return self._comparison(node)
             case And(terms):
                 return All(tuple([self.condition(term) for term in terms]))
             case Or(terms):
@@ -46,11 +46,10 @@ class _Checker:
             hint = "compare a field with a value"
             raise FilterTypeError("there is no text to search here", literal.offset, hint)
         self.fields.update(operand.path for operand in searched)
-        return AnyOf(tuple(Contains(operand, literal.text) for operand in searched))
+        return AnyOf(tuple([each.field.contains(each, literal) for each in searched]))
 
-    def _comparison(
-        self, field: Member | Call, operator: str, value: Expression, offset: int
-    ) -> Condition:
+    def _comparison(self, node: Comparison) -> Condition:
+        field, operator = node.field, node.operator
         if isinstance(field, Call):
             raise _no_function(field)
         operand = self._schema.resolve(field)
@@ -58,8 +57,8 @@ class _Checker:
         known = operand.field.operators
         if operator not in known:
             message = f"{operand.path} can't be compared by {operator}"
-            raise FilterTypeError(message, offset, f"only by {' '.join(known)}")
-        return self._against(field, operand, operator, value)
+            raise FilterTypeError(message, node.operator_offset, f"only by {' '.join(known)}")
+        return self._against(field, operand, operator, node.value)
 
     def _against(
         self, field: Member, operand: Operand, operator: str, value: Expression
@@ -69,7 +68,7 @@ class _Checker:
             case Literal():
                 if operand.field.is_container and not is_star(value):
                     return self._inside(field, value)
-                return operand.field.compare(operand, operator, value)
+                return _compared(operand, operator, value)
             case Not(term):
                 return Negation(self._against(field, operand, operator, term))
             case And(terms) | Or(terms):
@@ -90,6 +89,16 @@ class _Checker:
         inner = self._schema.resolve(Member(names, offsets))
         self.fields.add(inner.path)
         return inner.field.is_present(inner)
+
+
+def _compared(operand: Operand, operator: str, value: Literal) -> Condition:
+    try:
+        return operand.field.compare(operand, operator, value)
+    except FilterTypeError as error:
+        if not is_star(value):
+            raise
+        hint = f"write {operand.path}:* to ask whether it is set"
+        raise FilterTypeError(error.message, error.offset, hint) from None
 
 
 def _no_function(call: Call) -> FilterTypeError:

@@ -5,9 +5,10 @@ indexes serve them.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import BindParameter, Boolean, ColumnElement, FromClause, Text, true
 from sqlalchemy.ext.compiler import compiles
@@ -26,16 +27,16 @@ from filters.conditions import (
     IsSet,
     Like,
     Negation,
-    Operand,
     Ordered,
 )
+from filters.fields import is_nullable
 from filters.parse import parse
-from filters.predicate import value_test
 from filters.schema import Schema
 from filters.strings import Map
 
+Parts: TypeAlias = list[ColumnElement[Any]]
+
 _TEXT = Text()
-_ESCAPED = str.maketrans({"/": "//", "%": "/%", "_": "/_"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Formula(ColumnElement[bool]):
     ]
     type = Boolean()
 
-    def __init__(self, template: str, parts: list[ColumnElement[Any]]) -> None:
+    def __init__(self, template: str, parts: Parts) -> None:
         self.template = template
         self.parts = parts
 
@@ -89,7 +90,7 @@ def _compile_formula(element: Formula, compiler: Any, **options: Any) -> str:
 
 def where(condition: Condition) -> ColumnElement[bool]:
     """The condition as SQL."""
-    parts: list[ColumnElement[Any]] = []
+    parts: Parts = []
     template = _write(condition, parts)
     if not parts:
         # A filter of constants, like the empty one.
@@ -97,15 +98,15 @@ def where(condition: Condition) -> ColumnElement[bool]:
     return Formula(f"({template})", parts)
 
 
-def _write(condition: Condition, parts: list[ColumnElement[Any]]) -> str:
+def _write(condition: Condition, parts: Parts) -> str:
     """The template of a condition, fit to stand beside AND, OR and NOT; what fills it is added."""
     match condition:
-        case All(terms):
-            return _join(" AND ", [_write(term, parts) for term in terms]) or "true"
-        case AnyOf(terms):
-            return _join(" OR ", [_write(term, parts) for term in terms]) or "false"
-        case Negation(term):
-            return f"(NOT {_write(term, parts)})"
+        case All():
+            return _join(" AND ", [_write(part, parts) for part in condition.parts]) or "true"
+        case AnyOf():
+            return _join(" OR ", [_write(part, parts) for part in condition.parts]) or "false"
+        case Negation():
+            return f"(NOT {_write(condition.part, parts)})"
         case IsSet(operand) if operand.key is None:
             parts += operand.columns
             return _join(" OR ", ["{} IS NOT NULL"] * len(operand.columns)) or "false"
@@ -118,25 +119,23 @@ def _join(connective: str, templates: list[str]) -> str:
     return f"({joined})" if len(templates) > 1 else joined
 
 
-def _write_comparison(condition: Comparison, parts: list[ColumnElement[Any]]) -> str:
+def _write_comparison(condition: Comparison, parts: Parts) -> str:
     """A comparison, made TRUE or FALSE where its column is NULL."""
     operand = condition.operand
     column = operand.columns[0]
     if operand.key is not None:
         return _write_in_map(condition, column, operand.key, parts)
     parts.append(column)
-    test = _write_test(condition, "{}", parts)
-    if not _is_nullable(column):
+    test = _TESTS[type(condition)](condition, "{}", parts)
+    if not is_nullable(column):
         return test
     parts.append(column)
-    if operand.default is not None and value_test(condition)(operand.default):
+    if operand.default is not None and condition.holds_for(operand.default):
         return f"({test} OR {{}} IS NULL)"
     return f"({test} AND {{}} IS NOT NULL)"
 
 
-def _write_in_map(
-    condition: Comparison, column: ColumnElement[Any], key: str, parts: list[ColumnElement[Any]]
-) -> str:
+def _write_in_map(condition: Comparison, column: ColumnElement[Any], key: str, parts: Parts) -> str:
     """A comparison of what stands under a key, FALSE where nothing does."""
     match condition:
         case Equal(_, (value,)):
@@ -147,50 +146,54 @@ def _write_in_map(
         case _:
             subject, looked_at = "({} ->> {})", [column, _parameter(_TEXT, key)]
             parts += looked_at
-            test = _write_test(condition, subject, parts)
+            test = _TESTS[type(condition)](condition, subject, parts)
             parts += looked_at
             return f"({test} AND {subject} IS NOT NULL)"
     parts += looked_at
-    if not _is_nullable(column):
+    if not is_nullable(column):
         return test
     parts.append(column)
     return f"({test} AND {{}} IS NOT NULL)"
 
 
-def _is_nullable(column: ColumnElement[Any]) -> bool:
-    # What is no column, but an expression, may always be NULL.
-    return getattr(column, "nullable", True)
+def _equal(condition: Equal, subject: str, parts: Parts) -> str:
+    field, values = condition.operand.field, condition.values
+    parts += [_parameter(field.sql_type, field.to_sql(value)) for value in values]
+    place = field.placeholder
+    if len(values) == 1:
+        return f"{subject} = {place}"
+    return f"{subject} IN ({', '.join([place] * len(values))})"
 
 
-def _write_test(condition: Comparison, subject: str, parts: list[ColumnElement[Any]]) -> str:
-    """The template of a comparison with a subject; the parameters in it are added."""
-    match condition:
-        case Equal(operand, values):
-            parts += [_value(operand, value) for value in values]
-            place = operand.field.placeholder
-            if len(values) == 1:
-                return f"{subject} = {place}"
-            return f"{subject} IN ({', '.join([place] * len(values))})"
-        case Ordered(operand, operator, value):
-            parts.append(_value(operand, value))
-            collation = ' COLLATE "C"' if isinstance(value, str) else ""
-            return f"{subject}{collation} {operator} {{}}"
-        case Like(_, pieces):
-            parts.append(_parameter(_TEXT, "%".join(map(_escape, pieces))))
-            return f"{subject} LIKE {{}} ESCAPE '/'"
-        case Contains(_, text):
-            parts.append(_parameter(_TEXT, f"%{_escape(text)}%"))
-            return f"lower({subject}) LIKE lower({{}}) ESCAPE '/'"
-    raise AssertionError(condition)
+def _ordered(condition: Ordered, subject: str, parts: Parts) -> str:
+    field, value = condition.operand.field, condition.value
+    parts.append(_parameter(field.sql_type, field.to_sql(value)))
+    collation = ' COLLATE "C"' if isinstance(value, str) else ""
+    return f"{subject}{collation} {condition.operator} {{}}"
 
 
-def _value(operand: Operand, value: Any) -> BindParameter[Any]:
-    return _parameter(operand.field.sql_type, operand.field.to_sql(value))
+def _like(condition: Like, subject: str, parts: Parts) -> str:
+    parts.append(_parameter(_TEXT, "%".join([_escape(each) for each in condition.pieces])))
+    return f"{subject} LIKE {{}} ESCAPE '/'"
+
+
+def _contains(condition: Contains, subject: str, parts: Parts) -> str:
+    parts.append(_parameter(_TEXT, f"%{_escape(condition.text)}%"))
+    return f"lower({subject}) LIKE lower({{}}) ESCAPE '/'"
+
+
+_TESTS: dict[type, Callable[[Any, str, Parts], str]] = {
+    Equal: _equal,
+    Ordered: _ordered,
+    Like: _like,
+    Contains: _contains,
+}
+"""For each comparison with a value, what writes it with a subject, and adds the parameters."""
 
 
 def _parameter(kind: TypeEngine[Any], value: Any) -> BindParameter[Any]:
-    return BindParameter(None, value, type_=kind, unique=True)
+    return BindParameter(None, value, kind, True)  # noqa: FBT003
 
 
 def _escape(text: str) -> str:
-    return text.translate(_ESCAPED)
+    return text.replace("/", "//").replace("%", "/%").replace("_", "/_")

@@ -12,22 +12,34 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.types import TypeEngine
 
 from filters.ast import Literal
-from filters.conditions import All, AnyOf, Condition, Equal, IsSet, Negation, Operand, Ordered
+from filters.conditions import (
+    All,
+    AnyOf,
+    Condition,
+    Contains,
+    Equal,
+    IsSet,
+    Negation,
+    Operand,
+    Ordered,
+)
 from filters.errors import FilterTypeError, quote
 
 EQUALITY = ("=", "!=", ":")
 ORDERING = ("=", "!=", "<", "<=", ">", ">=", ":")
 NEVER = AnyOf(())
+LONGEST_SEARCHED = 1000
+"""Characters. PostgreSQL may compare a searched text at every place of a row's."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Field(ABC):
     """A field of a resource that filters may name; each kind has arguments of its own before these.
 
-    `description` is for the docs. `orderable` fields may stand in order_by; `changing` says that
-    the value may change while a list is being paged through. `read` gives the field's value as
-    protobuf has it, None where unset, out of a message; without it, the attribute of the field's
-    path is taken.
+    `description` is for the docs. `orderable` fields, of NOT NULL columns only, may stand in
+    order_by; `changing` says that the value may change while a list is being paged through. `read`
+    gives the field's value as protobuf has it, None where unset, out of a message; without it, the
+    attribute of the field's path is taken.
     """
 
     description: str = ""
@@ -57,9 +69,9 @@ class Field(ABC):
     def type_name(self) -> str:
         """The kind of value, for the docs."""
 
-    @abstractmethod
     def convert(self, literal: Literal) -> Any:
         """The value that a literal stands for. Raises FilterTypeError."""
+        return literal.text
 
     @property
     def has_presence(self) -> bool:
@@ -76,14 +88,18 @@ class Field(ABC):
 
     def compare(self, operand: Operand, operator: str, literal: Literal) -> Condition:
         """What a comparison by one of `operators` means. Raises FilterTypeError."""
-        if operator == ":" and is_star(literal):
-            return self.is_present(operand)
-        if operator in ("=", ":"):
-            return self.equals(operand, literal)
-        if operator == "!=":
-            different = Negation(self.equals(operand, literal))
-            return All((IsSet(operand), different)) if operand.default is None else different
-        return self.order(operand, operator, literal)
+        match operator:
+            case "=":
+                return self.equals(operand, literal)
+            case ":":
+                return self.is_present(operand) if is_star(literal) else self.has(operand, literal)
+            case "!=":
+                different = Negation(self.equals(operand, literal))
+                return All((IsSet(operand), different)) if operand.default is None else different
+            case "contains":
+                return self.contains(operand, literal)
+            case _:
+                return self.order(operand, operator, literal)
 
     def is_present(self, operand: Operand) -> Condition:
         """`field:*`: set to something other than its default."""
@@ -95,6 +111,14 @@ class Field(ABC):
     def equals(self, operand: Operand, literal: Literal) -> Condition:
         """`field = literal`."""
         return Equal(operand, (self.convert(literal),))
+
+    def has(self, operand: Operand, literal: Literal) -> Condition:
+        """`field:literal`, where the literal is no lone star."""
+        return self.equals(operand, literal)
+
+    def contains(self, operand: Operand, literal: Literal) -> Condition:
+        """`field contains literal`. Raises FilterTypeError."""
+        return Contains(operand, searched_text(literal))
 
     def order(self, operand: Operand, operator: str, literal: Literal) -> Condition:
         """`field < literal` and the like."""
@@ -111,9 +135,22 @@ class ColumnField(Field):
         return (self.column,)
 
 
+def is_nullable(column: ColumnElement[Any]) -> bool:
+    """Whether there may be rows without a value; nothing is known of an expression."""
+    return getattr(column, "nullable", True)
+
+
 def is_star(literal: Literal) -> bool:
     """Whether it is the `*` of `field:*`."""
     return literal.text == "*" and not literal.quoted
+
+
+def searched_text(literal: Literal) -> str:
+    """The text of a literal that is to be looked for inside of others."""
+    if len(literal.text) > LONGEST_SEARCHED:
+        message = f"a text to look for has at most {LONGEST_SEARCHED} characters"
+        raise FilterTypeError(message, literal.offset, "look for a part of it")
+    return literal.text
 
 
 def wrong(literal: Literal, expected: str, hint: str = "") -> FilterTypeError:

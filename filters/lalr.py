@@ -6,7 +6,8 @@ this one hands regular expression matches to the builder, in a third of the time
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, final
+from dataclasses import dataclass
+from typing import Any, Final, final
 
 from lark import Lark
 from lark.parsers.lalr_analysis import Shift
@@ -18,14 +19,14 @@ MOST_LEVELS = 64
 MOST_TERMS = 500
 
 _END: Final = "$END"
-_COUNTED = frozenset({"MEMBER", "COMMA"})
-_PARENTHESES = frozenset({"LPAREN", "RPAREN"})
+_LIMITED = frozenset({"MEMBER", "COMMA", "LPAREN", "RPAREN"})
 
 Build = Callable[[list[Any]], Any]
 
 
 @final
-class Reduction(NamedTuple):
+@dataclass(slots=True)
+class Reduction:
     """The end of a rule: so many values are built into one."""
 
     rule: str
@@ -92,32 +93,36 @@ class Parser:
 
     def parse(self, text: str) -> Any:
         """What was built of the start rule. Raises FilterSyntaxError."""
-        parentheses = Parentheses(text)
-        stack, values = [self._start], list[Any]()
-        offset = terms = 0
-        while offset < len(text):
-            state = stack[-1]
-            found = state.match(text, offset)
-            if found is None:
-                raise explain(text, offset, state.actions)
-            terminal = found.lastgroup or _END
-            if terminal in _PARENTHESES:
-                parentheses.count(terminal, offset)
-            terms += terminal in _COUNTED
-            if terms > MOST_TERMS:
-                raise FilterSyntaxError(f"the filter has more than {MOST_TERMS} terms", offset)
-            action: State | Reduction | None = state.actions[terminal]
-            if type(action) is Reduction:
-                action = _reduce(stack, values, terminal)
+        limits = Limits(text)
+        state = self._start
+        stack, values = [state], list[Any]()
+        offset, end = 0, len(text)
+        while True:
+            if offset == end:
+                limits.end()
+                found, terminal = None, _END
+            else:
+                found = state.match(text, offset)
+                if found is None:
+                    raise explain(text, offset, state.actions)
+                terminal = found.lastgroup or _END
+                if terminal in _LIMITED:
+                    limits.count(terminal, offset)
+            action = state.actions.get(terminal)
+            while type(action) is Reduction:
+                first = len(values) - action.size
+                values[first:] = [action.build(values[first:])]
+                state = stack[first].after[terminal][action.rule]
+                stack[first + 1 :] = [state]
+                action = state.actions.get(terminal)
             if action is None:
-                raise explain(text, offset, stack[-1].actions)
-            stack.append(action)
+                raise explain(text, offset, state.actions)
+            if found is None:
+                return values[-1]
+            state = action
+            stack.append(state)
             values.append(found)
             offset = found.end()
-        parentheses.end()
-        if _reduce(stack, values, _END) is None:
-            raise explain(text, offset, stack[-1].actions)
-        return values[-1]
 
 
 def _unchanged(values: list[Any]) -> Any:
@@ -131,39 +136,33 @@ def _reduction(rule: Any, builder: object) -> Reduction:
     return Reduction(str(rule.origin.name), len(rule.expansion), build)
 
 
-def _reduce(stack: list[State], values: list[Any], terminal: str) -> State | None:
-    """Builds what is complete where a terminal follows; the state after it, None if it can't."""
-    action = stack[-1].actions.get(terminal)
-    while type(action) is Reduction:
-        rule, size, build = action
-        first = len(values) - size
-        values[first:] = [build(values[first:])]
-        state = stack[first].after[terminal][rule]
-        stack[first + 1 :] = [state]
-        action = state.actions.get(terminal)
-    return action
+class Limits:
+    """Counts the terms and the open parentheses of one text."""
 
-
-class Parentheses:
-    """Those of one text that are open."""
+    __slots__ = ("_opened", "_terms", "_text")
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._terms = 0
         self._opened: list[int] = []
 
     def count(self, terminal: str, offset: int) -> None:
-        """Takes note of one. Raises FilterSyntaxError where it is one too many."""
+        """Takes note of a terminal. Raises FilterSyntaxError where it is one too many."""
         if terminal == "LPAREN":
             self._opened.append(self._text.index("(", offset))
             if len(self._opened) > MOST_LEVELS:
                 message = f"the filter has more than {MOST_LEVELS} levels"
                 raise FilterSyntaxError(message, self._opened[-1])
-        elif not self._opened:
-            raise FilterSyntaxError("this ')' closes nothing", self._text.index(")", offset))
-        else:
+        elif terminal == "RPAREN":
+            if not self._opened:
+                raise FilterSyntaxError("this ')' closes nothing", self._text.index(")", offset))
             self._opened.pop()
+        else:
+            self._terms += 1
+            if self._terms > MOST_TERMS:
+                raise FilterSyntaxError(f"the filter has more than {MOST_TERMS} terms", offset)
 
     def end(self) -> None:
-        """Raises FilterSyntaxError for one that was never closed."""
+        """Raises FilterSyntaxError for a parenthesis that was never closed."""
         if self._opened:
             raise FilterSyntaxError("this '(' is never closed", self._opened[-1])

@@ -12,12 +12,15 @@ _PART = re.compile(rf"""({_STRING})|([^."']+)""", re.DOTALL)
 # A \u takes the other half of a surrogate pair with it.
 _ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}(?:\\u[dD][c-fC-F][0-9a-fA-F]{2})?|.)", re.DOTALL)
 _ESCAPE_OR_STAR = re.compile(rf"{_ESCAPE.pattern}|\*", re.DOTALL)
+_SHORT_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"', "*": "*"}
 
 
 def member(token: re.Match[str]) -> Member:
     """The path that a token names, as the field of a comparison."""
     text, start = token[0], token.start()
+    if text.isidentifier():
+        return Member((text,), (start,))
     if '"' in text or "'" in text:
         parts = [_part(part, start) for part in _PART.finditer(text)]
         names, offsets = zip(*[(part.text, part.offset) for part in parts], strict=True)
@@ -32,14 +35,17 @@ def member(token: re.Match[str]) -> Member:
 def operand(token: re.Match[str]) -> Literal | Member:
     """What a token means alone or as a value: a literal, or a dotted path with a part in quotes."""
     text = token[0]
+    if text[0] in "\"'":
+        # Most strings are known by their second quote being the end, without the expression.
+        if text.find(text[0], 1) == len(text) - 1 or _ONE_STRING.fullmatch(text):
+            return quoted_literal(text[1:-1], token.start())
+        return member(token)
+    if '"' in text or "'" in text:
+        return member(token)
     if text == "-":
         hint = 'write it right before a number, or "-" in quotes'
         raise FilterSyntaxError("this '-' stands alone", token.start(), hint)
-    if '"' not in text and "'" not in text:
-        return plain_literal(text, token.start())
-    if _ONE_STRING.fullmatch(text):
-        return quoted_literal(text[1:-1], token.start())
-    return member(token)
+    return plain_literal(text, token.start())
 
 
 def plain_literal(text: str, offset: int) -> Literal:
@@ -70,11 +76,21 @@ def _part(part: re.Match[str], start: int) -> Literal:
 
 
 def _stars(text: str) -> tuple[int, ...]:
-    return tuple([index for index, character in enumerate(text) if character == "*"])
+    found, star = list[int](), text.find("*")
+    while star >= 0:
+        found.append(star)
+        star = text.find("*", star + 1)
+    return tuple(found)
 
 
 def _unescape(raw: str, offset: int) -> str:
-    return _ESCAPE.sub(lambda found: _character(found[0], offset + found.start()), raw)
+    """What stands in quotes, without its escapes; `offset` is where it begins."""
+    parts = _SHORT_ESCAPE.split(raw)
+    characters = [_ESCAPED.get(escaped) for escaped in parts[1::2]]
+    if None in characters:  # one of them is longer, or no escape
+        return _ESCAPE.sub(lambda found: _character(found[0], offset + found.start()), raw)
+    parts[1::2] = characters
+    return "".join(parts)
 
 
 def _character(escape: str, offset: int) -> str:

@@ -1,31 +1,16 @@
 """Condition to Python: whether a protobuf message matches, with the same answers as the SQL."""
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from filters.caching import cached_by_text
 from filters.check import check
-from filters.conditions import (
-    All,
-    AnyOf,
-    Comparison,
-    Condition,
-    Contains,
-    Equal,
-    IsSet,
-    Like,
-    Negation,
-    Ordered,
-)
-from filters.folding import fold
+from filters.conditions import All, AnyOf, Comparison, Condition, IsSet, Negation
 from filters.parse import parse
 from filters.schema import Schema
 
 Test = Callable[[Any], bool]
-
-_ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +66,7 @@ def _comparison(condition: Comparison) -> Test:
     operand = condition.operand
     read, load, key = operand.read, operand.field.load, operand.key
     default = None if isinstance(condition, IsSet) else operand.default
-    test = value_test(condition)
+    test = condition.holds_for
 
     def matches(message: Any) -> bool:
         value = read(message)
@@ -94,34 +79,3 @@ def _comparison(condition: Comparison) -> Test:
         return value is not None and test(value)
 
     return matches
-
-
-def value_test(condition: Comparison) -> Test:
-    """A function that says whether the condition holds for a value of its field that is set."""
-    match condition:
-        case IsSet():
-            return lambda _: True
-        case Equal(_, values):
-            return lambda value: value in values
-        case Ordered(_, sign, bound):
-            order = _ORDERS[sign]
-            return lambda value: order(value, bound)
-        case Like(_, pieces):
-            return lambda value: is_like(value, pieces)
-        case Contains(_, text):
-            folded = fold(text)
-            return lambda value: folded in fold(value)
-
-
-def is_like(text: str, pieces: tuple[str, ...]) -> bool:
-    """Whether a text is these two or more pieces in order, with anything between them."""
-    first, *middle, last = pieces
-    start, end = len(first), len(text) - len(last)
-    if start > end or not text.startswith(first) or not text.endswith(last):
-        return False
-    for piece in middle:
-        found = text.find(piece, start, end)
-        if found < 0:
-            return False
-        start = found + len(piece)
-    return True

@@ -3,18 +3,19 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, types
+from sqlalchemy import ColumnElement
 
 from filters.ast import Literal
 from filters.conditions import All, AnyOf, Condition, Equal, Operand
-from filters.fields import ColumnField, wrong
+from filters.fields import wrong
+from filters.reference import Reference
 from filters.strings import String
 
 MOST_IDS = 100
 
 
 @dataclass(frozen=True, eq=False)
-class ResourceId(ColumnField):
+class ResourceId(Reference):
     """The id of a resource, alone in a text column; an unset one counts as empty.
 
     A filter gives the id, or the full resource name, `…/automations/ID` for the collection
@@ -29,15 +30,9 @@ class ResourceId(ColumnField):
     parent: ColumnElement[Any] | None = None
     any_of: bool = False
 
-    sql_type = types.Text()
-    zero = ""
-
     @property
     def type_name(self) -> str:
         return f"id, or name `…/{self.collection}/ID`"
-
-    def convert(self, literal: Literal) -> str:
-        return literal.text
 
     def load(self, raw: Any) -> str:
         return str(raw).rpartition("/")[2]
@@ -64,9 +59,10 @@ class ResourceId(ColumnField):
         return All((is_one, Equal(self._above(operand, self.parent), (above,))))
 
     def _names(self, literal: Literal) -> list[str]:
-        if not self.any_of or not literal.quoted or " OR " not in literal.text:
-            return [literal.text]
-        names = [name.strip() for name in literal.text.split(" OR ")]
+        text = self.convert(literal)
+        if not self.any_of or not literal.quoted or " OR " not in text:
+            return [text]
+        names = [name.strip() for name in text.split(" OR ")]
         if len(names) > MOST_IDS or not all(names):
             raise wrong(literal, f"a list of ids with OR between them, at most {MOST_IDS}")
         return names

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, types
+from sqlalchemy import ColumnElement
 
 from filters.ast import Literal
 from filters.conditions import Condition, Equal, Operand
-from filters.fields import ColumnField
+from filters.reference import Reference
 
 
 @dataclass(frozen=True, eq=False)
-class ResourceName(ColumnField):
+class ResourceName(Reference):
     """The name of a resource out of one of the collections, in a text column; unset it is empty.
 
     A filter gives the name, or the id alone, which is meant in each of the collections.
@@ -20,15 +20,9 @@ class ResourceName(ColumnField):
     collections: tuple[str, ...]
     column: ColumnElement[Any]
 
-    sql_type = types.Text()
-    zero = ""
-
     @property
     def type_name(self) -> str:
         return "id, or name " + " or ".join(f"`{each}/ID`" for each in self.collections)
-
-    def convert(self, literal: Literal) -> str:
-        return literal.text
 
     def equals(self, operand: Operand, literal: Literal) -> Condition:
         text = self.convert(literal)

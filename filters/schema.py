@@ -1,6 +1,6 @@
 """Which fields the filters of a resource may name: one declaration for all that reads them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import ColumnElement
 from sqlalchemy.sql import operators
 
-from filters.ast import Literal, Member
+from filters.ast import Member
 from filters.conditions import Operand
 from filters.errors import FilterTypeError, did_you_mean, quote
-from filters.fields import Field
+from filters.fields import Field, is_nullable
 from filters.strings import Map, Text
 
 Path = tuple[str, ...]
@@ -38,9 +38,6 @@ class Message(Field):
     def columns(self) -> tuple[ColumnElement[Any], ...]:
         return tuple(column for field in self.fields.values() for column in field.columns)
 
-    def convert(self, literal: Literal) -> str:
-        return literal.text
-
 
 class Schema:
     """The fields of a resource, by the names they have in its messages.
@@ -51,10 +48,13 @@ class Schema:
     ...     message=Text(table.c.message, searched=True),
     ...     create_time=Timestamp(table.c.create_time, orderable=True),
     ... )
+
+    Raises ValueError for an orderable field whose column may be NULL.
     """
 
     def __init__(self, **fields: Field) -> None:
         self._operands = {path: _operand(path, field) for path, field in _walk(fields)}
+        _check_orderable(self._operands.values())
         self._deepest = max(map(len, self._operands), default=0)
         self.searched = tuple(
             operand
@@ -97,6 +97,13 @@ class Schema:
         return FilterTypeError(
             message, member.offsets[depth], did_you_mean(name, map(".".join, inner))
         )
+
+
+def _check_orderable(operands: Iterable[Operand]) -> None:
+    """Raises ValueError for an order in which rows could be lost: NULL is neither more nor less."""
+    for operand in operands:
+        if operand.field.orderable and any(map(is_nullable, operand.columns)):
+            raise ValueError(f"{operand.path} is orderable, so its column has to be NOT NULL")
 
 
 def _walk(fields: Mapping[str, Field], outer: Path = ()) -> Iterator[tuple[Path, Field]]:

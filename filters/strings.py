@@ -3,13 +3,13 @@
 import json
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, types
 
 from filters.ast import Literal
-from filters.conditions import Condition, Contains, Equal, Like, Operand
-from filters.fields import ORDERING, ColumnField, is_star
+from filters.conditions import Condition, Equal, Like, Operand
+from filters.fields import ORDERING, ColumnField, searched_text
 
 
 class String(ColumnField):
@@ -17,24 +17,17 @@ class String(ColumnField):
 
     sql_type = types.Text()
     operators = (*ORDERING, "contains")
-    has_is_contains: ClassVar[bool] = False
     type_name = "string"
 
-    def convert(self, literal: Literal) -> str:
-        return literal.text
-
-    def compare(self, operand: Operand, operator: str, literal: Literal) -> Condition:
-        has = operator == ":" and self.has_is_contains and not is_star(literal)
-        if has or operator == "contains":
-            return Contains(operand, literal.text)
-        return super().compare(operand, operator, literal)
-
     def equals(self, operand: Operand, literal: Literal) -> Condition:
-        text, stars = literal.text, literal.wildcards
+        stars = literal.wildcards
         if not stars:
-            return Equal(operand, (text,))
-        starts, ends = (0, *(star + 1 for star in stars)), (*stars, len(text))
-        return Like(operand, tuple(text[i:j] for i, j in zip(starts, ends, strict=True)))
+            return Equal(operand, (literal.text,))
+        text = searched_text(literal)
+        if len(stars) == text.count("*"):  # not one of them is escaped
+            return Like(operand, tuple(text.split("*")))
+        starts, ends = [0, *[star + 1 for star in stars]], [*stars, len(text)]
+        return Like(operand, tuple([text[i:j] for i, j in zip(starts, ends, strict=True)]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +41,9 @@ class Text(String):
     searched: bool = False
 
     zero = ""
-    has_is_contains = True
+
+    def has(self, operand: Operand, literal: Literal) -> Condition:
+        return self.contains(operand, literal)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +70,6 @@ class Map(ColumnField):
         """The operand of what stands under a key, out of the map's own."""
         path, columns, read = operand.path, operand.columns, operand.read
         return Operand(MapValue(self.column), path, columns, read, default=None, key=key)
-
-    def convert(self, literal: Literal) -> str:
-        return literal.text
 
     def load(self, raw: Any) -> dict[str, str]:
         return dict(raw)

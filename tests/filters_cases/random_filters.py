@@ -109,12 +109,16 @@ TEXT = [*ORDER, " contains "]
 def _name(collection: str) -> st.SearchStrategy[str]:
     def written(pair: tuple[str, str]) -> str:
         pattern, last = pair if pair[1] else ("{}", "")
-        return _quoted(pattern.format(last, c=collection), wildcards=True)
+        return _quoted(pattern.format(last, c=collection), wildcards=False)
 
     return names.map(written)
 
 
-runs = st.lists(ids.filter(bool), min_size=1, max_size=3).map(" OR ".join).map(_quoted)
+runs = (
+    st.lists(ids.filter(bool), min_size=1, max_size=3)
+    .map(" OR ".join)
+    .map(lambda text: _quoted(text, wildcards=False))
+)
 number = integers.map(str)
 timestamp = st.builds(_timestamp, moments, st.integers(0, 5)).flatmap(
     lambda text: st.sampled_from([text, f'"{text}"'])

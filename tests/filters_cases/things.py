@@ -116,20 +116,22 @@ things = sa.Table(
 
 _c = things.c
 SCHEMA = filters.Schema(
-    state=filters.Enum(ThingState, _c.state, description="Where it stands."),
+    state=filters.Enum(
+        ThingState, _c.state, description="Where it stands.", orderable=True, changing=True
+    ),
     automation=filters.ResourceId("automations", _c.automation, parent=sa.literal(PARENT)),
     run=filters.ResourceId("runs", _c.run, any_of=True),
     group=filters.ResourceId("exceptionGroups", _c.group),
     message=filters.Text(_c.message, searched=True, description="What went wrong."),
     description=filters.Text(_c.description, searched=True),
-    count=filters.Int64(_c.count, orderable=True, changing=True),
+    count=filters.Int64(_c.count),
     score=filters.Int64(_c.score, optional=True),
     ratio=filters.Double(_c.ratio),
     active=filters.Bool(_c.active),
     location=filters.Message(
         "Where it happened.",
         start_byte=filters.Int64(_c.start_byte),
-        end_byte=filters.Int64(_c.end_byte, orderable=True),
+        end_byte=filters.Int64(_c.end_byte),
         file=filters.Text(_c.file),
     ),
     extra=filters.Map(_c.extra),

@@ -126,7 +126,7 @@ def test_a_filter_lists_just_what_matches(
         ("filter", "state = pending", "FILTER_TYPE", "8"),
         ("filter", "number = one", "FILTER_TYPE", "9"),
         ("order_by", "craete_time", "FILTER_TYPE", "0"),
-        ("order_by", "create_time upwards", "FILTER_SYNTAX", "0"),
+        ("order_by", "create_time upwards", "FILTER_SYNTAX", "12"),
         ("order_by", "number, number", "FILTER_TYPE", "8"),
         ("order_by", "message", "FILTER_TYPE", "0"),
     ],

@@ -124,3 +124,11 @@ def test_a_list_without_text_to_search_says_so():
     schema = filters.Schema(count=filters.Int64(things.things.c.count))
     with pytest.raises(filters.FilterTypeError, match="no text to search"):
         filters.compile_sql("disk", schema)
+
+
+def test_the_name_of_a_resource_has_no_wildcards():
+    schema = filters.Schema(owner=filters.ResourceName(("users",), things.things.c.group))
+    assert filters.compile_sql("owner = users/ada owner = bob owner:*", schema)
+    with pytest.raises(filters.FilterTypeError, match="ids have no wildcards") as refused:
+        filters.compile_sql('owner = "users/*"', schema)
+    assert refused.value.offset == 8

@@ -3,7 +3,6 @@
 import pytest
 
 import filters
-from filters.describe import fill
 from tests.filters_cases.things import SCHEMA
 
 DOCUMENT = """before
@@ -19,10 +18,13 @@ after
 def test_names_every_field_with_its_type_operators_and_order():
     table = filters.describe(SCHEMA)
     for line in (
-        "| `state` | `PENDING`, `RESOLVED`, `ARCHIVED` | `=` `!=` `:` |  | Where it stands. |",
+        (
+            "| `state` | `PENDING`, `RESOLVED`, `ARCHIVED` | `=` `!=` `:` |"
+            " yes, may change while paging | Where it stands. |"
+        ),
         "| `automation` | id, or name `…/automations/ID` | `=` `!=` `:` |  |  |",
         "| `message` | string | `=` `!=` `<` `<=` `>` `>=` `:` `contains` |  | What went wrong. |",
-        "| `count` | integer | `=` `!=` `<` `<=` `>` `>=` `:` | yes, may change while paging |  |",
+        "| `count` | integer | `=` `!=` `<` `<=` `>` `>=` `:` |  |  |",
         "| `location` | message | `:` |  | Where it happened. |",
         "| `location.start_byte` | integer | `=` `!=` `<` `<=` `>` `>=` `:` |  |  |",
         "| `extra` | map of strings | `:` |  |  |",
@@ -33,13 +35,13 @@ def test_names_every_field_with_its_type_operators_and_order():
 
 
 def test_fills_its_place_in_a_document():
-    filled = fill(DOCUMENT, "things", SCHEMA)
+    filled = filters.fill(DOCUMENT, "things", SCHEMA)
     assert filled.startswith("before\n<!-- fields of things -->\n| field |")
     assert "old" not in filled
     assert filled.endswith("<!-- fields of others -->\n<!-- end of fields -->\n")
-    assert fill(filled, "things", SCHEMA) == filled
+    assert filters.fill(filled, "things", SCHEMA) == filled
 
 
 def test_a_document_without_the_place_is_refused():
     with pytest.raises(ValueError, match="no place for the fields of nothing"):
-        fill(DOCUMENT, "nothing", SCHEMA)
+        filters.fill(DOCUMENT, "nothing", SCHEMA)

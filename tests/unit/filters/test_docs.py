@@ -50,6 +50,4 @@ def test_the_page_shows_how_a_schema_is_declared():
 
 @pytest.mark.parametrize("name", ["exceptions"])
 def test_the_page_has_a_place_for_each_resource(name):
-    from filters.describe import fill
-
-    assert "| field |" in fill(PAGE, name, SCHEMA)
+    assert "| field |" in filters.fill(PAGE, name, SCHEMA)

@@ -139,6 +139,16 @@ def test_answers_quickly_and_shortly(text):
     assert len(answer) < 300
 
 
+@pytest.mark.parametrize("text", ["message:{}", "message contains {}", "message = {}*", "{}"])
+def test_a_text_to_look_for_has_a_limit(text):
+    """PostgreSQL would compare a long one at every place of every row's text."""
+    filters.compile_sql(text.format("x" * 999), things.SCHEMA)
+    with pytest.raises(filters.FilterTypeError, match="has at most 1000 characters") as refused:
+        filters.compile_sql(text.format("x" * 1001), things.SCHEMA)
+    assert refused.value.offset == text.index("{")
+    filters.compile_sql(f"message = {'x' * 16000}", things.SCHEMA)
+
+
 @pytest.mark.parametrize("zeros", ["0" * 4301, "-" + "0" * 4301, f"'{'0' * 4301}'"])
 def test_a_number_may_begin_with_any_number_of_zeros(zeros):
     filters.compile_sql(f"count = {zeros}", things.SCHEMA)

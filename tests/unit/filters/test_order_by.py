@@ -3,7 +3,7 @@
 import pytest
 
 import filters
-from tests.filters_cases.things import SCHEMA
+from tests.filters_cases.things import SCHEMA, things
 
 
 @pytest.mark.parametrize(
@@ -11,12 +11,11 @@ from tests.filters_cases.things import SCHEMA
     [
         ("", []),
         ("  ", []),
-        ("count", [("count", False)]),
-        ("count desc", [("count", True)]),
-        ("count asc", [("count", False)]),
-        ("create_time desc,count", [("create_time", True), ("count", False)]),
-        ("  create_time   desc  ,\tcount ", [("create_time", True), ("count", False)]),
-        ("location.end_byte desc", [("location.end_byte", True)]),
+        ("state", [("state", False)]),
+        ("state desc", [("state", True)]),
+        ("state asc", [("state", False)]),
+        ("create_time desc,state", [("create_time", True), ("state", False)]),
+        ("  create_time   desc  , state ", [("create_time", True), ("state", False)]),
     ],
 )
 def test_reads_fields_and_directions(text, expected):
@@ -27,18 +26,24 @@ def test_reads_fields_and_directions(text, expected):
     ("text", "error", "offset", "hint"),
     [
         (",", filters.FilterSyntaxError, 0, ""),
-        ("count,", filters.FilterSyntaxError, 6, ""),
-        ("count,,create_time", filters.FilterSyntaxError, 6, ""),
-        ("count DESC", filters.FilterSyntaxError, 0, 'write "field" or "field desc"'),
-        ("count desc desc", filters.FilterSyntaxError, 0, 'write "field" or "field desc"'),
-        ("count; drop", filters.FilterSyntaxError, 0, 'write "field" or "field desc"'),
+        ("state,", filters.FilterSyntaxError, 6, ""),
+        ("state,,create_time", filters.FilterSyntaxError, 6, ""),
+        ("create_time DESC", filters.FilterSyntaxError, 12, "write desc, in lower case"),
+        ("state, create_time  Asc", filters.FilterSyntaxError, 20, "write asc, in lower case"),
+        ("state desc desc", filters.FilterSyntaxError, 11, "put a comma between two fields"),
+        ("state asc create_time", filters.FilterSyntaxError, 10, "put a comma between two fields"),
+        ("state; drop", filters.FilterSyntaxError, 7, 'write "field" or "field desc"'),
+        ("state create_time desc", filters.FilterSyntaxError, 6, 'write "field" or "field desc"'),
         ("x" * 1025, filters.FilterSyntaxError, 1024, ""),
-        ("cout desc", filters.FilterTypeError, 0, "did you mean 'count'?"),
-        ("count, creat_time", filters.FilterTypeError, 7, "did you mean 'create_time'?"),
-        ("state", filters.FilterTypeError, 0, "it can be by count, location.end_byte, create_time"),
-        ("count, count desc", filters.FilterTypeError, 7, ""),
-        ("\0", filters.FilterTypeError, 0, "it can be by count, location.end_byte, create_time"),
-        ("-count", filters.FilterTypeError, 0, "did you mean 'count'?"),
+        ("stat desc", filters.FilterTypeError, 0, "did you mean 'state'?"),
+        ("state, creat_time", filters.FilterTypeError, 7, "did you mean 'create_time'?"),
+        ("count", filters.FilterTypeError, 0, "it can be by state, create_time"),
+        ("state, state desc", filters.FilterTypeError, 7, ""),
+        ("\0", filters.FilterTypeError, 0, "it can be by state, create_time"),
+        ("-state", filters.FilterTypeError, 0, "did you mean 'state'?"),
+        ("create_time\u00a0desc", filters.FilterTypeError, 0, "did you mean 'create_time'?"),
+        ("state,\tcreate_time", filters.FilterTypeError, 6, "did you mean 'create_time'?"),
+        ("\u2003state", filters.FilterTypeError, 0, "did you mean 'state'?"),
     ],
 )
 def test_refuses_the_rest(text, error, offset, hint):
@@ -46,3 +51,9 @@ def test_refuses_the_rest(text, error, offset, hint):
         filters.parse_order_by(text, SCHEMA)
     assert (type(refused.value), refused.value.offset, refused.value.hint) == (error, offset, hint)
     assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("column", [things.c.count, things.c.state + things.c.count])
+def test_no_order_is_declared_by_what_may_be_null(column):
+    with pytest.raises(ValueError, match="size is orderable, so its column has to be NOT NULL"):
+        filters.Schema(size=filters.Int64(column, orderable=True))
