@@ -45,7 +45,7 @@ lint: install build/protos.binpb
 	else echo "api-linter is skipped: it is built with Go, which isn't here"; fi
 
 api-lint: install $(API_LINTER)
-	$(API_LINTER) --config api-linter.yaml --set-exit-status $(INCLUDE) $(PROTOS:proto/%=%)
+	$(API_LINTER) --config api-linter.yaml --set-exit-status --output-format github $(INCLUDE) $(PROTOS:proto/%=%)
 
 $(API_LINTER): proto/lint/go.mod proto/lint/go.sum
 	@mkdir -p build

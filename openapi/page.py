@@ -20,7 +20,7 @@ def page(document: Json) -> str:
     title = escape(document["info"]["title"])
     types = Types(document["components"]["schemas"])
     calls = "".join(_group(document, tag, types) for tag in document["tags"])
-    return f"""<!doctype html>
+    return types.linked(f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -49,7 +49,7 @@ def page(document: Json) -> str:
 </main>
 </body>
 </html>
-"""
+""")
 
 
 def _contents(document: Json) -> str:

@@ -1,5 +1,6 @@
 """Schemas in the words of the reference page."""
 
+import re
 from html import escape
 
 from openapi.markup import markdown, rows
@@ -14,6 +15,11 @@ class Types:
 
     def link(self, name: str) -> str:
         return f'<a class="type" href="#{name}">{name}</a>'
+
+    def linked(self, html: str) -> str:
+        """With links where a text speaks of one."""
+        names = "|".join(self._components)
+        return re.sub(rf"<code>({names})</code>", r'<a href="#\1"><code>\1</code></a>', html)
 
     def inline(self, schema: Json) -> str:
         """`array of v1Exception`."""
