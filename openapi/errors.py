@@ -73,10 +73,12 @@ EXAMPLE: Json = {
 }
 
 
-def response(*media_types: str) -> Json:
-    """The response to whatever goes wrong, in each of the media types."""
-    content = {"schema": {"$ref": "#/components/schemas/rpcStatus"}, "example": EXAMPLE}
+STATUS: Json = {"$ref": "#/components/schemas/rpcStatus"}
+
+
+def response(media_type: str) -> Json:
+    """The response to whatever goes wrong."""
     return {
         "description": "An error; the reasons are those of `v1ErrorReason`.",
-        "content": dict.fromkeys(media_types, content),
+        "content": {media_type: {"schema": STATUS, "example": EXAMPLE}},
     }

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from google.api import field_behavior_pb2 as behaviors
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, MethodDescriptorProto
@@ -121,11 +120,12 @@ class Operations:
             answer = {"description": text, "content": {JSON: content}}
             return {"200": answer, "default": {"$ref": "#/components/responses/Error"}}
         short, message = name.rpartition(".")[2], self._examples.response(schema)
-        media = {NDJSON: _lines(short, schema, message)}
+        media, error = {NDJSON: _lines(short, schema, message)}, errors.response(NDJSON)
         if events:
             media[EVENTS] = _events(short, schema, message)
+            error["content"][EVENTS] = _events("rpcStatus", errors.STATUS, errors.EXAMPLE)
         answer = {"description": f"{text} They come until the caller hangs up.", "content": media}
-        return {"200": answer, "default": errors.response(*media)}
+        return {"200": answer, "default": error}
 
 
 def _with_table(text: str, fields: Schema) -> str:
@@ -167,21 +167,22 @@ def _lines(name: str, schema: Json, message: Json) -> Json:
 
 
 def _events(name: str, schema: Json, message: Json) -> Json:
-    data = {"type": "string", "contentMediaType": JSON, "contentSchema": schema}
-    event: dict[str, Any] = {
-        "type": "object",
-        "properties": {"id": {"type": "string", "description": "The cursor."}, "data": data},
-    }
+    cursor = message.get("cursor", "")
     return {
         "schema": {
             "type": "string",
             "title": f"Server-sent events of {name} objects",
             "description": "One message an event, with its cursor as the id:",
             "contentMediaType": EVENTS,
-            "contentSchema": {"type": "array", "items": event},
+            "contentSchema": {"type": "array", "items": _event(schema)},
         },
-        "example": f"id: {message['cursor']}\ndata: {_line(message)}\n\n",
+        "example": (f"id: {cursor}\n" if cursor else "") + f"data: {_line(message)}\n\n",
     }
+
+
+def _event(schema: Json) -> Json:
+    data = {"type": "string", "contentMediaType": JSON, "contentSchema": schema}
+    return {"type": "object", "properties": {"id": {"type": "string"}, "data": data}}
 
 
 def _line(message: Json) -> str:

@@ -18,7 +18,7 @@ SAMPLE_IDS = {
     "user": "local",
     "exception": "0199bb1c2f3ad81f0c6a5e7b9d24",
     "exception_group": "missing_values",
-    "event": "0199bb1c4e07a3b5c9d1e2f40718",
+    "event": "2",
     "agent_session": "0199bb1c5a10f4e8d2c6b0a19375",
 }
 

@@ -28,14 +28,16 @@ LONG = ("--phases=examples,coverage,fuzzing,stateful", "--max-time=600")
 
 
 def ids(stack: Any) -> dict[str, str]:
-    """Of an exception in a workspace of its own, which may be changed at will."""
+    """Of an exception and its thread, in a workspace of their own that may be changed at will."""
     parent = f"{stack.rest}/api/v1/organizations/local/workspaces"
     workspace = httpx.post(f"{parent}?workspace_id=openapi", json={}).json()["name"]
     run = f"{workspace}/automations/openapi/runs/1"
     body = {"run": run, "location": {}, "message": "KeyError: 'total'"}
     raised = httpx.post(f"{parent}/openapi/exceptions", json=body).json()["name"]
     exception = raised.rpartition("/")[2]
-    return {"organization_id": "local", "workspace_id": "openapi", "exception_id": exception}
+    thread = {"automation_id": "openapi", "run_id": "1", "agent_id": "kai"}
+    names = {"organization_id": "local", "workspace_id": "openapi", "exception_id": exception}
+    return names | thread
 
 
 @pytest.mark.timeout(900 if SOAK else 240)
