@@ -53,8 +53,8 @@ def configuration(port: int, servers: Sequence[str]) -> dict[str, Any]:
     for node in _mappings(config):
         if "proto_descriptor" in node:
             node["proto_descriptor"] = str(files.path(DESCRIPTORS))
-        if node.get("filename") == "edge.lua":
-            node["filename"] = str(files.path("edge.lua"))
+        if "filename" in node:
+            node["filename"] = str(files.path(Path(node["filename"]).name))
     return config
 
 

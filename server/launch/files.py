@@ -11,7 +11,7 @@ REPOSITORY = HERE.parents[1]
 
 
 def path(name: str) -> Path:
-    """The absolute path of `envoy.yaml`, `edge.lua` or `descriptors.binpb`.
+    """The absolute path of `envoy.yaml`, or of a file that is named there.
 
     Raises FileNotFoundError for what is in neither place.
     """

@@ -200,9 +200,10 @@ def test_an_envoy_of_ones_own_serves_beside_a_server(stack: Any, tmp_path: Path)
 def test_up_changes_nothing_but_ports_servers_and_paths(written: dict[str, Any]) -> None:
     filled = envoy.configuration(8080, ["127.0.0.1:50051"])
     filled["admin"] = written["admin"]
-    descriptors, lua = str(files.path("descriptors.binpb")), str(files.path("edge.lua"))
-    text = json.dumps(filled).replace(descriptors, "gen/kintsugi/v1/descriptors.binpb")
-    assert json.loads(text.replace(lua, "edge.lua")) == written
+    text = json.dumps(filled)
+    for name in ("descriptors.binpb", "openapi.json", "reference.html"):
+        text = text.replace(str(files.path(name)), f"gen/kintsugi/v1/{name}")
+    assert json.loads(text.replace(str(files.path("edge.lua")), "edge.lua")) == written
 
 
 def test_up_gives_every_cluster_all_servers(tmp_path: Path) -> None:

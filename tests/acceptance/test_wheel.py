@@ -43,5 +43,7 @@ def test_an_installed_wheel_serves(environment, tmp_path, until):
         served = json.loads(ready.read_text())
         workspace = httpx.get(f"{served['rest']}/api/v1/{served['workspace']}").json()
         assert workspace["name"] == served["workspace"]
+        assert "Kintsugi API" in httpx.get(f"{served['rest']}/docs").text
+        assert "paths" in httpx.get(f"{served['rest']}/openapi.json").json()
     finally:
         child.stop([up], [(signal.SIGINT, 10), (signal.SIGKILL, 1)])

@@ -118,7 +118,7 @@ class Event(_message.Message):
     or organizations/{organization}/workspaces/{workspace}/agentSessions/{agent_session}/events/{event}
     """
     state: Global___Event.State.ValueType
-    """Output only. Whether its content is whole."""
+    """Output only. Whether its content is whole. Example: STATE_COMPLETE"""
     exception: _builtins.str
     """Optional. The exception that the event is about; it must be one of the
     thread's run.
@@ -208,7 +208,9 @@ class UserMessage(_message.Message):
     Format: users/{user}
     """
     content: _builtins.str
-    """A text, 1 byte to 64 KiB."""
+    """A text, 1 byte to 64 KiB.
+    Example: "The total of invoice 1003 is 99.50."
+    """
     @_builtins.property
     def content_list(self) -> Global___InputContentList:
         """Texts and files."""

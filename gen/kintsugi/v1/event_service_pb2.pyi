@@ -217,7 +217,7 @@ class StreamEventsResponse(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Where to go on from. Opaque; at most 256 bytes."""
+    """Where to go on from. Opaque; at most 256 bytes. Example: MTpldmVudHM6NDI"""
     @_builtins.property
     def event(self) -> _event_pb2.Event:
         """The event, whole or as far as it is generated."""

@@ -162,7 +162,9 @@ class Exception(_message.Message):
     Example: 1042
     """
     occurrence_count: _builtins.int
-    """Output only. How often it was raised while it was pending, at least 1."""
+    """Output only. How often it was raised while it was pending, at least 1.
+    Example: 1
+    """
     resolution_note: _builtins.str
     """Output only. What the resolver said about how it was resolved."""
     etag: _builtins.str

@@ -320,7 +320,7 @@ class WatchExceptionsResponse(_message.Message):
     change: Global___WatchExceptionsResponse.Change.ValueType
     """What happened to the exception, as the filter sees it."""
     cursor: _builtins.str
-    """Where to go on from. Opaque; at most 256 bytes."""
+    """Where to go on from. Opaque; at most 256 bytes. Example: MTpldmVudHM6NDI"""
     @_builtins.property
     def exception(self) -> _exception_pb2.Exception:
         """The exception right after the change; a later one may have followed."""

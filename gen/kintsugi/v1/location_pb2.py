@@ -22,15 +22,20 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1akintsugi/v1/location.proto\x12\x0bkintsugi.v1\"0\n\x08Location\x12\x12\n\nstart_byte\x18\x01 \x01(\x03\x12\x10\n\x08\x65nd_byte\x18\x02 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1akintsugi/v1/location.proto\x12\x0bkintsugi.v1\x1a\x1fgoogle/api/field_behavior.proto\"<\n\x08Location\x12\x18\n\nstart_byte\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x16\n\x08\x65nd_byte\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kintsugi.v1.location_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LOCATION']._serialized_start=43
-  _globals['_LOCATION']._serialized_end=91
+  _globals['_LOCATION'].fields_by_name['start_byte']._loaded_options = None
+  _globals['_LOCATION'].fields_by_name['start_byte']._serialized_options = b'\342A\001\001'
+  _globals['_LOCATION'].fields_by_name['end_byte']._loaded_options = None
+  _globals['_LOCATION'].fields_by_name['end_byte']._serialized_options = b'\342A\001\001'
+  _globals['_LOCATION']._serialized_start=76
+  _globals['_LOCATION']._serialized_end=136
 # @@protoc_insertion_point(module_scope)

@@ -23,12 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.api import field_info_pb2 as google_dot_api_dot_field__info__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from kintsugi.v1 import options_pb2 as kintsugi_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bkintsugi/v1/workspace.proto\x12\x0bkintsugi.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19kintsugi/v1/options.proto\"\xdb\x02\n\tWorkspace\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x05title\x18\x03 \x01(\tB\x0b\xe2\x41\x01\x01\x8a\xb5\x18\x03\x08\x80\x02\x12\x1e\n\x08\x66\x65\x61tures\x18\x04 \x03(\tB\x0c\xe2\x41\x01\x01\x8a\xb5\x18\x04\x08@\x10\x10\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x18\n\x04\x65tag\x18\x07 \x01(\tB\n\xe2\x41\x01\x01\x8a\xb5\x18\x02\x08@:c\xea\x41`\n\x12kintsugi/Workspace\x12\x33organizations/{organization}/workspaces/{workspace}*\nworkspaces2\tworkspaceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bkintsugi/v1/workspace.proto\x12\x0bkintsugi.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19kintsugi/v1/options.proto\"\xe3\x02\n\tWorkspace\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x19\n\x03uid\x18\x02 \x01(\tB\x0c\xe2\x41\x01\x03\xe2\x8c\xcf\xd7\x08\x02\x08\x01\x12\x1a\n\x05title\x18\x03 \x01(\tB\x0b\xe2\x41\x01\x01\x8a\xb5\x18\x03\x08\x80\x02\x12\x1e\n\x08\x66\x65\x61tures\x18\x04 \x03(\tB\x0c\xe2\x41\x01\x01\x8a\xb5\x18\x04\x08@\x10\x10\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x18\n\x04\x65tag\x18\x07 \x01(\tB\n\xe2\x41\x01\x01\x8a\xb5\x18\x02\x08@:c\xea\x41`\n\x12kintsugi/Workspace\x12\x33organizations/{organization}/workspaces/{workspace}*\nworkspaces2\tworkspaceb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,7 +39,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKSPACE'].fields_by_name['name']._loaded_options = None
   _globals['_WORKSPACE'].fields_by_name['name']._serialized_options = b'\342A\001\010'
   _globals['_WORKSPACE'].fields_by_name['uid']._loaded_options = None
-  _globals['_WORKSPACE'].fields_by_name['uid']._serialized_options = b'\342A\001\003'
+  _globals['_WORKSPACE'].fields_by_name['uid']._serialized_options = b'\342A\001\003\342\214\317\327\010\002\010\001'
   _globals['_WORKSPACE'].fields_by_name['title']._loaded_options = None
   _globals['_WORKSPACE'].fields_by_name['title']._serialized_options = b'\342A\001\001\212\265\030\003\010\200\002'
   _globals['_WORKSPACE'].fields_by_name['features']._loaded_options = None
@@ -51,6 +52,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKSPACE'].fields_by_name['etag']._serialized_options = b'\342A\001\001\212\265\030\002\010@'
   _globals['_WORKSPACE']._loaded_options = None
   _globals['_WORKSPACE']._serialized_options = b'\352A`\n\022kintsugi/Workspace\0223organizations/{organization}/workspaces/{workspace}*\nworkspaces2\tworkspace'
-  _globals['_WORKSPACE']._serialized_start=165
-  _globals['_WORKSPACE']._serialized_end=512
+  _globals['_WORKSPACE']._serialized_start=194
+  _globals['_WORKSPACE']._serialized_end=549
 # @@protoc_insertion_point(module_scope)

@@ -40,7 +40,9 @@ class Workspace(_message.Message):
     Example: organizations/local/workspaces/default
     """
     uid: _builtins.str
-    """Output only. A UUID given by the service, which no other workspace ever has."""
+    """Output only. A UUID given by the service, which no other workspace ever has.
+    Example: 0b8e6c1e-52d7-4b9a-9f0c-7a3d1c5e8f24
+    """
     title: _builtins.str
     """Optional. What people read. At most 256 bytes. Example: "Billing" """
     etag: _builtins.str
@@ -50,7 +52,7 @@ class Workspace(_message.Message):
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. The features that are switched on, out of: `agent_ai` (agents
-        may analyse and act). A new workspace that names none has `agent_ai`.
+        may analyse and act). A new workspace that names none has `agent_ai`. Example: ["agent_ai"]
         """
 
     @_builtins.property

@@ -1,0 +1,84 @@
+"""What is the same for every call: the body of an error, its details and reasons."""
+
+from google.rpc.code_pb2 import Code
+
+from openapi.schemas import Json
+
+STATUSES = (499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401)
+"""The HTTP statuses that Envoy makes of the codes from 1, CANCELLED, on."""
+
+_DETAILS = "`BadRequest`, `PreconditionFailure`, `ResourceInfo`, `RetryInfo`"
+
+SCHEMAS: dict[str, Json] = {
+    "rpcStatus": {
+        "type": "object",
+        "description": "Why a call failed (AIP-193).",
+        "properties": {
+            "code": {
+                "type": "integer",
+                "format": "int32",
+                "description": "What went wrong, by `google.rpc.Code`, each with the HTTP status "
+                "that it comes with:\n\n"
+                + "\n".join(f"- {n} {Code.Name(n)}: {http}" for n, http in enumerate(STATUSES, 1)),
+            },
+            "message": {
+                "type": "string",
+                "description": "For people; not for programs to decide by.",
+            },
+            "details": {
+                "type": "array",
+                "description": "For programs. The first is an `rpcErrorInfo`, unless the edge "
+                "itself refused the call.",
+                "items": {"$ref": "#/components/schemas/protobufAny"},
+            },
+        },
+    },
+    "protobufAny": {
+        "type": "object",
+        "description": f"A message of the type that `@type` names: an `rpcErrorInfo`, and of "
+        f"google.rpc also {_DETAILS}.",
+        "properties": {"@type": {"type": "string"}},
+        "additionalProperties": {},
+    },
+    "rpcErrorInfo": {
+        "type": "object",
+        "description": "The reason of an error, which programs decide by.",
+        "properties": {
+            "@type": {
+                "type": "string",
+                "examples": ["type.googleapis.com/google.rpc.ErrorInfo"],
+            },
+            "reason": {"$ref": "#/components/schemas/v1ErrorReason"},
+            "domain": {"type": "string", "examples": ["kintsugi"]},
+            "metadata": {
+                "type": "object",
+                "description": "What the reason speaks of, such as `offset` or `etag`.",
+                "additionalProperties": {"type": "string"},
+            },
+        },
+    },
+}
+
+EXAMPLE: Json = {
+    "code": 5,
+    "message": "there is no organizations/local/workspaces/default/exceptions/0193",
+    "details": [
+        {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": "RESOURCE_NOT_FOUND",
+            "domain": "kintsugi",
+            "metadata": {},
+        }
+    ],
+}
+
+
+STATUS: Json = {"$ref": "#/components/schemas/rpcStatus"}
+
+
+def response(media_type: str) -> Json:
+    """The response to whatever goes wrong."""
+    return {
+        "description": "An error; the reasons are those of `v1ErrorReason`.",
+        "content": {media_type: {"schema": STATUS, "example": EXAMPLE}},
+    }
