@@ -7,6 +7,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from random import Random
+from string import ascii_lowercase
 from typing import Any
 
 import psycopg
@@ -22,8 +24,10 @@ from server.store.notifier import Notifier
 from server.store.store import Store
 
 ANSWERS = 100
-_WORD = "Row 17 of invoices.csv has no total. "
-_WORDS = 32_768 // len(_WORD)
+_DICE = Random(17)
+_WORDS = ["".join(_DICE.choices(ascii_lowercase, k=_DICE.randint(2, 9))) + " " for _ in range(5000)]
+"""An answer of 32 KB; a sentence again and again would be compressed to nothing."""
+
 _MESSAGES = 300
 _TEXT = "Raised: `KeyError: 'total' in row 17 of invoices.csv`"
 _INSERT = """
@@ -65,7 +69,7 @@ class _Costs:
         self._connection.execute(_INSERT, (*key, ""))
         pieces = round(SECONDS * 20)
         for piece in range(1, pieces + 1):
-            text = _WORD * (_WORDS * piece // pieces)
+            text = "".join(_WORDS[: len(_WORDS) * piece // pieces])
             self._connection.execute(_REWRITE, (text, self._workspace))
         self._connection.execute("DELETE FROM events WHERE thread = 0 AND id = 0")
 
@@ -112,10 +116,10 @@ def _generate(store: Store) -> float:
     thinking = pb.Event(agent_message=pb.AgentMessage())
     answers = [generations.begin(_new_thread(), thinking) for _ in range(ANSWERS)]
     start = time.monotonic()
-    for word in range(_WORDS):
-        time.sleep(max(0, start + SECONDS * word / _WORDS - time.monotonic()))
+    for number, word in enumerate(_WORDS):
+        time.sleep(max(0, start + SECONDS * number / len(_WORDS) - time.monotonic()))
         for answer in answers:
-            answer.append(_WORD)
+            answer.append(word)
     ended = time.monotonic()
     _complete(answers)
     return (time.monotonic() - ended) * 1000
