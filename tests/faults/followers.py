@@ -143,7 +143,11 @@ def log_of(stack: Any, thread: str) -> list[str]:
     while True:
         parameters: dict[str, str | int] = {"page_size": 1000, "page_token": token}
         url = f"{stack.rest}/api/v1/{thread}/events"
-        page = httpx.get(url, params=parameters, timeout=30).raise_for_status().json()
+        answer = httpx.get(url, params=parameters, timeout=30)
+        if answer.status_code == 503:  # what broke is not whole again yet
+            time.sleep(0.2)
+            continue
+        page = answer.raise_for_status().json()
         names += [event["name"] for event in page["events"]]
         token = page["next_page_token"]
         if not token:
