@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     max_streams: int = Field(2000, ge=1, description="streams at once")
     max_streams_per_principal: int = Field(1000, ge=1, description="streams of one caller at once")
     checkpoint_seconds: float = Field(
-        10, gt=0, description="after which a quiet stream is sent a cursor"
+        10, gt=0, le=15, description="after which a quiet stream is sent a cursor"
     )
     slow_reader_seconds: float = Field(
         15, gt=0, description="what a reader may take for one message of a stream"

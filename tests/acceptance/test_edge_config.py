@@ -106,7 +106,8 @@ def test_streams_and_no_others_have_routes_without_an_end(
             calls = [("POST", f"/{name}/{method.name}", ""), *rest_calls(method)]
             for verb, path, accept in calls:
                 route = route_of(written, verb, path, accept)["route"]
-                endless = {"cluster": "streams", "timeout": "0s", "idle_timeout": "0s"}
+                silence = "60s" if name.startswith("kintsugi.") else "0s"  # health says nothing new
+                endless = {"cluster": "streams", "timeout": "0s", "idle_timeout": silence}
                 if method.server_streaming and not method.client_streaming:
                     assert route.items() >= endless.items(), path
                 elif not method.client_streaming:
