@@ -15,13 +15,15 @@ DESCRIBED = {
     "exceptions": EXCEPTION.filters,
     "events": EVENT.filters,
     "guideEntries": GUIDE_ENTRY.filters,
-    "guideEntryRevisions": GUIDE_ENTRY_REVISION.filters,
 }
+"""The fields of lists, by what is listed."""
+
+_VERSIONS = {"guideEntryRevisions": GUIDE_ENTRY_REVISION.filters}
 
 
 def written(document: str) -> str:
     """The document with every table as the declarations have it."""
-    for name, schema in DESCRIBED.items():
+    for name, schema in {**DESCRIBED, **_VERSIONS}.items():
         document = fill(document, name, schema)
     return document
 

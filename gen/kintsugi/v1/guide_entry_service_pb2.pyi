@@ -109,8 +109,8 @@ class ListGuideEntriesRequest(_message.Message):
     """Optional. Whether to list deleted ones too; they have `delete_time`."""
     filter: _builtins.str
     """Optional. Which guide entries to list (AIP-160), by their newest versions;
-    docs/filters.md says all about the language. At most 16 KiB. Fields:
-    `title`, `resolution_steps`, `resolution_code`, `resolution_notes`,
+    docs/filters.md says all about the language. At most 16 KiB.
+    Fields: `title`, `resolution_steps`, `resolution_code`, `resolution_notes`,
     `root_cause`, `content`, `automation`, `state`, `version`,
     `approved_version`, `source_exception`, `source_run`, `create_time`,
     `update_time`. A filter that can't be used is INVALID_ARGUMENT with the
