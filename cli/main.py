@@ -17,6 +17,7 @@ COMMANDS = {
         "cli.exceptions:exceptions",
         "List, watch, resolve and otherwise handle exceptions.",
     ),
+    "guides": ("cli.guides:guides", "Read, approve and edit what was learned."),
     "events": ("cli.events:events", "Read, follow and write what is said about a run."),
 }
 """Name of a subcommand: where it lives, and one line for `--help`, which imports none of them."""

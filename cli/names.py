@@ -8,7 +8,9 @@ import click
 from cli import settings
 from server.domain.errors import InvalidName
 from server.domain.names import (
+    AutomationName,
     ExceptionName,
+    GuideEntryName,
     ResourceName,
     RunName,
     WorkspaceName,
@@ -33,6 +35,34 @@ def run(automation: str, run: str) -> str:
     if not run.startswith("organizations/"):
         run = f"{_in_workspace('automations', automation)}/runs/{run.removeprefix('runs/')}"
     return _checked(RunName, run, "a run")
+
+
+def guide_entry(text: str) -> str:
+    """The full name of a guide entry, from `ID`, `automations/A/guideEntries/ID` or itself.
+
+    With an id alone, the automation in it is `-`, which stands for any.
+    """
+    if text.startswith("organizations/"):
+        name = text
+    elif text.startswith("automations/"):
+        name = f"{workspace()}/{text}"
+    else:
+        name = f"{automations('')}/guideEntries/{text.removeprefix('guideEntries/')}"
+    try:
+        return str(GuideEntryName.parse(name))
+    except InvalidName:
+        message = (
+            f"{text!r} names no guide entry: it must be an id, automations/A/guideEntries/ID,"
+            " or a full name"
+        )
+        raise click.UsageError(message) from None
+
+
+def automations(text: str) -> str:
+    """The full name of an automation, from its id, short or full name; of all without one."""
+    if not text:
+        return f"{workspace()}/automations/-"
+    return _checked(AutomationName, _in_workspace("automations", text), "an automation")
 
 
 def is_exception(text: str) -> bool:
@@ -74,6 +104,12 @@ def user(text: str) -> str:
 def short(name: str) -> str:
     """The shortest form of an exception's name that means the same everywhere by default."""
     return name.removeprefix(f"{settings.DEFAULT_WORKSPACE}/exceptions/")
+
+
+def short_guide_entry(name: str) -> str:
+    """The shortest form of a guide entry's name that means the same everywhere by default."""
+    is_default = name.startswith(f"{settings.DEFAULT_WORKSPACE}/automations/")
+    return name.rpartition("/")[2] if is_default else name
 
 
 def _in_workspace(collection: str, text: str) -> str:

@@ -3,25 +3,18 @@
 What is asked for, and where from, is not decided here; JSON is in `json_lines`.
 """
 
-import sys
-import time
 from collections.abc import Iterator, Sequence
 
-import click
-from google.protobuf.timestamp_pb2 import Timestamp
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
-from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from cli import names
+from cli.screen import age, new_console, plain, print_fields, say_more, when
 from cli.terminal import printable
 
 COLOURS = {"PENDING": "yellow", "RESOLVED": "green", "ARCHIVED": "bright_black"}
-UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
-PIPE_WIDTH = 100_000
-"""Columns of a pipe: lines are never wrapped or cut there."""
 
 
 def id_line(exception: pb.Exception) -> str:
@@ -29,7 +22,7 @@ def id_line(exception: pb.Exception) -> str:
 
 
 def print_list(pages: Sequence[service.ListExceptionsResponse]) -> None:
-    console, table = _console(), Table(box=None, pad_edge=False)
+    console, table = new_console(), Table(box=None, pad_edge=False)
     for column in ("#", "id", "state", "age"):
         table.add_column(column, no_wrap=True)
     table.add_column("automation", no_wrap=True, max_width=console.width // 5)
@@ -37,27 +30,22 @@ def print_list(pages: Sequence[service.ListExceptionsResponse]) -> None:
     for exception in (one for page in pages for one in page.exceptions):
         table.add_row(*_row(exception))
     console.print(table)
-    if pages and pages[-1].next_page_token:
-        bound = "at least " if pages[-1].total_size_is_lower_bound else ""
-        hint = f"{table.row_count} of {bound}{pages[-1].total_size}; more with --limit"
-        click.echo(hint, err=True)
+    if pages:
+        say_more(pages[-1], table.row_count)
 
 
 def print_details(exception: pb.Exception) -> None:
-    console = _console()
-    console.print(Text(f"#{exception.number} "), _state(exception), _text(exception.message))
-    fields = Table("label", Column("value", overflow="fold"), box=None, show_header=False)
-    for label, value in _fields(exception):
-        fields.add_row(Text(label, style="bright_black"), _text(value))
-    console.print(fields)
+    console = new_console()
+    console.print(Text(f"#{exception.number} "), _state(exception), plain(exception.message))
+    print_fields(console, _fields(exception))
     if "output" in exception.extra:
         console.print(Text("output", style="bright_black"))
-        console.print(_text(exception.extra["output"].rstrip("\n")))
+        console.print(plain(exception.extra["output"].rstrip("\n")))
 
 
 def print_change(exception: pb.Exception, done: str) -> None:
     words = Text.assemble(f"#{exception.number} ", (done, COLOURS.get(state(exception), "")))
-    _console().print(words, Text(id_line(exception)), _text(exception.message))
+    new_console().print(words, Text(id_line(exception)), plain(exception.message))
 
 
 def state(exception: pb.Exception) -> str:
@@ -71,8 +59,8 @@ def _row(exception: pb.Exception) -> Iterator[Text]:
     yield Text(str(exception.number), justify="right")
     yield Text(id_line(exception))
     yield _state(exception)
-    yield Text(_age(exception.create_time))
-    yield _text(exception.automation.rpartition("/")[2])
+    yield Text(age(exception.create_time))
+    yield plain(exception.automation.rpartition("/")[2])
     times = f"{exception.occurrence_count}x " if exception.occurrence_count > 1 else ""
     yield Text(times + printable(exception.message).replace("\n", " "), no_wrap=True)
 
@@ -84,11 +72,11 @@ def _fields(exception: pb.Exception) -> Iterator[tuple[str, str]]:
     yield "run", exception.run
     if exception.execution_id:
         yield "execution", exception.execution_id
-    yield "raised", _when(exception.create_time)
+    yield "raised", when(exception.create_time)
     if exception.occurrence_count > 1:
-        last = _when(exception.last_occurrence_time)
+        last = when(exception.last_occurrence_time)
         yield "occurrences", f"{exception.occurrence_count}, last {last}"
-    yield "changed", _when(exception.update_time)
+    yield "changed", when(exception.update_time)
     yield "location", f"bytes {location.start_byte} to {location.end_byte}"
     if exception.stage:
         yield "stage", str(exception.stage)
@@ -105,21 +93,3 @@ def _fields(exception: pb.Exception) -> Iterator[tuple[str, str]]:
 def _state(exception: pb.Exception) -> Text:
     name = state(exception)
     return Text(name, style=COLOURS.get(name, ""))
-
-
-def _text(text: str) -> Text:
-    return Text(printable(text))
-
-
-def _when(timestamp: Timestamp) -> str:
-    return f"{timestamp.ToDatetime():%Y-%m-%d %H:%M:%S} UTC ({_age(timestamp)} ago)"
-
-
-def _age(timestamp: Timestamp) -> str:
-    seconds = max(0, int(time.time() - timestamp.seconds))
-    size, unit = next(((size, unit) for size, unit in UNITS if seconds >= size), UNITS[-1])
-    return f"{seconds // size}{unit}"
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, types
 
@@ -16,7 +16,7 @@ class String(ColumnField):
     """What all strings share: wildcards in `=`, and `contains`."""
 
     sql_type = types.Text()
-    operators = (*ORDERING, "contains")
+    operators: ClassVar[tuple[str, ...]] = (*ORDERING, "contains")
     type_name = "string"
 
     def equals(self, operand: Operand, literal: Literal) -> Condition:

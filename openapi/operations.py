@@ -77,7 +77,12 @@ class Operations:
         asked = [field for field in fields if binding.body != "*" and field.name not in taken]
         queries = [self._query(owner, field, binding) for field in asked]
         headers = [_LAST_EVENT_ID] if events else []
-        return [*map(_id_parameter, binding.parameters), *queries, *headers]
+        wildcards = {field.options.Extensions[options_pb2.wildcard] for field in fields}
+        ids = [
+            _id_parameter(name, is_wildcard=name.removesuffix("_id") in wildcards)
+            for name in binding.parameters
+        ]
+        return [*ids, *queries, *headers]
 
     def _query(self, owner: str, field: FieldDescriptorProto, binding: Binding) -> Json:
         schema = self._schemas.field(owner, field)
@@ -139,14 +144,15 @@ def _is_mutable(field: FieldDescriptorProto) -> bool:
     return not any(has(field, behavior) for behavior in fixed)
 
 
-def _id_parameter(name: str) -> Json:
+def _id_parameter(name: str, *, is_wildcard: bool) -> Json:
     variable = name.removesuffix("_id")
+    any_of = "; `-` is any" if is_wildcard else ""
     return {
         "name": name,
         "in": "path",
         "required": True,
-        "description": f"The id of the {variable.replace('_', ' ')}.",
-        "schema": {"type": "string", "pattern": f"^{ID}$"},
+        "description": f"The id of the {variable.replace('_', ' ')}{any_of}.",
+        "schema": {"type": "string", "pattern": f"^({ID}|-)$" if is_wildcard else f"^{ID}$"},
         "example": sample_id(variable),
     }
 

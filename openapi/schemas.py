@@ -85,6 +85,8 @@ class Schemas:
             schema["description"] = text.strip()
         if has(field, behaviors.OUTPUT_ONLY):
             schema["readOnly"] = True
+        if field.options.deprecated:
+            schema["deprecated"] = True
         if has(field, behaviors.INPUT_ONLY):
             schema["writeOnly"] = True
         example = prose.example or (sample_of_format(prose.text) if _is_name(field) else None)

@@ -19,11 +19,13 @@ from kintsugi.v1 import (
     event_service_pb2,
     event_source_service_pb2,
     exception_service_pb2,
+    guide_entry_service_pb2,
     workspace_service_pb2,
 )
 from kintsugi.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from kintsugi.v1.event_source_service_pb2_grpc import add_EventSourceServiceServicer_to_server
 from kintsugi.v1.exception_service_pb2_grpc import add_ExceptionServiceServicer_to_server
+from kintsugi.v1.guide_entry_service_pb2_grpc import add_GuideEntryServiceServicer_to_server
 from kintsugi.v1.workspace_service_pb2_grpc import add_WorkspaceServiceServicer_to_server
 from sqlalchemy.exc import ArgumentError, OperationalError
 
@@ -36,6 +38,7 @@ from server.operations.generation import OrphanWatch
 from server.services.event_source import EventSourceService
 from server.services.events import EventService
 from server.services.exceptions import ExceptionService
+from server.services.guide_entries import GuideEntryService
 from server.services.health import Health
 from server.services.workspaces import WorkspaceService
 from server.store import migrate as store
@@ -64,11 +67,13 @@ def services(store: Store, hub: Hub) -> list[Served]:
     events = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
     event_source = event_source_service_pb2.DESCRIPTOR.services_by_name["EventSourceService"]
     exceptions = exception_service_pb2.DESCRIPTOR.services_by_name["ExceptionService"]
+    guide_entries = guide_entry_service_pb2.DESCRIPTOR.services_by_name["GuideEntryService"]
     workspaces = workspace_service_pb2.DESCRIPTOR.services_by_name["WorkspaceService"]
     return [
         (events, add_EventServiceServicer_to_server, EventService(store, hub)),
         (event_source, add_EventSourceServiceServicer_to_server, EventSourceService(hub)),
         (exceptions, add_ExceptionServiceServicer_to_server, ExceptionService(store, hub)),
+        (guide_entries, add_GuideEntryServiceServicer_to_server, GuideEntryService(store)),
         (workspaces, add_WorkspaceServiceServicer_to_server, WorkspaceService(store)),
     ]
 

@@ -101,6 +101,46 @@ class ExceptionGroupName(InWorkspace):
 
 
 @dataclass(frozen=True, slots=True)
+class AutomationName(InWorkspace):
+    PATTERN = "organizations/{organization}/workspaces/{workspace}/automations/{automation}"
+    automation: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnyAutomationName(InWorkspace):
+    """All automations of a workspace, as the parent of what they have (AIP-159)."""
+
+    PATTERN = "organizations/{organization}/workspaces/{workspace}/automations/-"
+
+
+def parse_automations(text: str) -> AutomationName | AnyAutomationName:
+    """One automation, or all of a workspace. Raises InvalidName."""
+    return (AnyAutomationName if text.endswith("/-") else AutomationName).parse(text)
+
+
+@dataclass(frozen=True, slots=True)
+class GuideEntryName:
+    """The name of a guide entry; with any automation as the parent, it means the one with the id.
+
+    Ids are of the whole workspace.
+    """
+
+    parent: AutomationName | AnyAutomationName
+    id: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises InvalidName."""
+        automation, _, id = text.rpartition("/guideEntries/")
+        if not re.fullmatch(ID, id):
+            raise InvalidName(text, f"{AutomationName.PATTERN}/guideEntries/{{guide_entry}}")
+        return cls(parse_automations(automation), id)
+
+    def __str__(self) -> str:
+        return f"{self.parent}/guideEntries/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
 class RunName(InWorkspace):
     PATTERN = (
         "organizations/{organization}/workspaces/{workspace}/automations/{automation}/runs/{run}"

@@ -19,6 +19,7 @@ from server.interceptors.resource_patterns import (
     fits,
     own_patterns,
     referred_patterns,
+    with_wildcard,
 )
 
 Check = Callable[[Any, str], Iterable[Violation]]
@@ -134,7 +135,9 @@ def _name_patterns(field: FieldDescriptor, context: _Context) -> Patterns:
         return own_patterns(_holder(field))
     reference = options.Extensions[resource_pb2.resource_reference]
     if reference.type or reference.child_type:
-        return referred_patterns(reference, context.declared)
+        patterns = referred_patterns(reference, context.declared)
+        wildcard = options.Extensions[options_pb2.wildcard]
+        return with_wildcard(patterns, wildcard) if wildcard else patterns
     return ()
 
 

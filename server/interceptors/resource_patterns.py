@@ -46,6 +46,11 @@ def referred_patterns(
     return tuple("/".join(segments[:-_PARENT_SEGMENTS]) for segments in children)
 
 
+def with_wildcard(patterns: Patterns, variable: str) -> Patterns:
+    """Also with `-` in place of the id of that name, which stands for any (AIP-159)."""
+    return (*patterns, *(pattern.replace(f"{{{variable}}}", "-") for pattern in patterns))
+
+
 def fits(name: str, patterns: Patterns) -> bool:
     return any(compile_pattern(pattern).fullmatch(name) for pattern in patterns)
 

@@ -3,7 +3,7 @@
 Which transitions are legal is said in `domain/exception_state.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from kintsugi.v1 import exception_pb2 as pb
@@ -16,6 +16,7 @@ from server.domain.exception_identity import identity
 from server.domain.exception_rules import violations
 from server.domain.ids import new_id
 from server.domain.names import ExceptionName, WorkspaceName
+from server.operations.guide_entries import draft_of
 from server.operations.thread_messages import (
     Columns,
     about_raising,
@@ -26,6 +27,7 @@ from server.operations.thread_messages import (
 from server.resources.collection import Also, Collection
 from server.resources.exception import EXCEPTION
 from server.store.changes import MutationRequest, change_parameters, once
+from server.store.connection import Transaction
 from server.store.errors import Duplicate
 from server.store.events import append_parameters, many_given, one_given, one_parameters
 from server.store.exceptions import (
@@ -109,14 +111,21 @@ def update(exceptions: Exceptions, request: service.UpdateExceptionRequest) -> p
 
 
 def resolve(exceptions: Exceptions, request: service.ResolveExceptionRequest) -> pb.Exception:
-    """PENDING → RESOLVED; the caller becomes the resolver."""
+    """PENDING → RESOLVED; the caller becomes the resolver. A note is drafted as a guide entry."""
+    name = ExceptionName.parse(request.name)
+    workspace = exceptions.store.workspace_key(name.parent)
 
     def apply(exception: pb.Exception) -> None:
         exception.state = exception_state.resolve(exception.state)
         exception.resolver = current_call().principal
         exception.resolution_note = request.resolution_note
 
-    return _change(exceptions, request, apply)
+    def also(transaction: Transaction, before: pb.Exception, after: pb.Exception) -> Iterable[str]:
+        entry = draft_of(transaction, workspace, request, after)
+        drafted = entry.name if entry else ""
+        return tell_changed(transaction, workspace, before, after, drafted)
+
+    return exceptions.change(name, request, request.etag, apply, also)
 
 
 def archive(exceptions: Exceptions, request: service.ArchiveExceptionRequest) -> pb.Exception:

@@ -69,14 +69,22 @@ def tell_raised(
 
 
 def tell_changed(
-    transaction: Transaction, workspace: str, before: pb.Exception, after: pb.Exception
+    transaction: Transaction,
+    workspace: str,
+    before: pb.Exception,
+    after: pb.Exception,
+    drafted: str = "",
 ) -> Iterable[str]:
-    """Says what became of an exception, if there is something to say; answers the topics."""
+    """Says what became of an exception, if there is something to say; answers the topics.
+
+    `drafted` is the name of the guide entry that was drafted with it.
+    """
     text = _change(before, after)
     if not text:
         return ()
-    name = thread_name(after.run)
-    transaction.one(APPEND, _parameters(workspace, name, [_said(text, after.name)]))
+    texts = [text, f"Drafted the guide entry `{drafted}`."] if drafted else [text]
+    name, said = thread_name(after.run), [_said(each, after.name) for each in texts]
+    transaction.one(APPEND, _parameters(workspace, name, said))
     return (thread_topic(workspace, name),)
 
 

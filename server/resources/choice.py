@@ -1,4 +1,4 @@
-"""Which rows a list is of, and in which order: `filter` and `order_by` as SQL, or as an error.
+"""Which rows a list is of, and in which order: `filter`, `order_by` and `show_deleted` as SQL.
 
 The languages are in the package `filters`; what a resource's fields are, in its declaration.
 """
@@ -21,13 +21,14 @@ def choice(request: Any, schema: Schema, default_order: tuple[Key, ...]) -> Choi
     with refused("order_by"):
         orders = parse_order_by(getattr(request, "order_by", ""), schema)
     is_short = len(text) <= LONGEST_KEPT
+    shows_deleted = getattr(request, "show_deleted", False)
     if not orders:
-        return Choice(where, default_order, is_short)
+        return Choice(where, default_order, is_short, shows_deleted)
     fields = schema.fields()
     keys = [Key(str(fields[each.field].columns[0].key), each.descending) for each in orders]
     # The last key of the default order is unique: it decides between equal rows.
     last = Key(default_order[-1].column, keys[-1].descending)
-    return Choice(where, (*keys, last), is_short)
+    return Choice(where, (*keys, last), is_short, shows_deleted)
 
 
 @contextmanager

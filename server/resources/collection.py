@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol
 
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
 
 from server.domain.errors import EtagMismatch, IllegalTransition, InvalidFields, NotFound
 from server.domain.names import ResourceName
@@ -20,7 +21,7 @@ from server.resources.page import (
     PageRequest,
 )
 from server.resources.page_token import PageToken, order_values
-from server.resources.resource import M, N, Resource
+from server.resources.resource import ChildName, M, N, Resource
 from server.store.changes import MutationRequest, change_parameters, once
 from server.store.connection import Row, Transaction
 from server.store.statements import COUNT_LIMIT, Choice, Statements
@@ -34,12 +35,18 @@ class UpdateRequest(MutationRequest, Protocol):
     def update_mask(self) -> FieldMask: ...
 
 
+Parent = ResourceName | ChildName
+
 Also = Callable[[Transaction, M, M], Iterable[str]]
 """What else a change does: given the resource before and after, answers topics to announce."""
 
 
 def nothing_else(_transaction: Transaction, _before: M, _after: M) -> Iterable[str]:
     return ()
+
+
+def _as_it_is(_message: Message) -> None:
+    pass
 
 
 class Collection(Generic[M, N]):
@@ -62,7 +69,7 @@ class Collection(Generic[M, N]):
         return self._read_found(name, row)
 
     def list(
-        self, parent: ResourceName, request: ListRequest, response: ListResponse, items: Items[M]
+        self, parent: Parent, request: ListRequest, response: ListResponse, items: Items[M]
     ) -> None:
         """Fills `response`, and its field `items`, with a page of a parent's resources (AIP-132).
 
@@ -79,16 +86,28 @@ class Collection(Generic[M, N]):
         response.total_size_is_lower_bound = total.is_lower_bound
 
     def update(
-        self, name: N, message: M, request: UpdateRequest, also: Also[M] = nothing_else
+        self,
+        name: N,
+        message: M,
+        request: UpdateRequest,
+        also: Also[M] = nothing_else,
+        revise: Callable[[M], None] = _as_it_is,
     ) -> M:
-        """Changes fields (AIP-134). Raises NotFound, EtagMismatch, InvalidFields."""
+        """Changes fields (AIP-134); where they differ then, `revise` may change further ones.
+
+        Raises NotFound, EtagMismatch, InvalidFields.
+        """
         fields = fields_to_change(message, request.update_mask.paths, self.resource.mutable)
 
         def take_over(stored: M) -> None:
+            before = type(stored)()
+            before.CopyFrom(stored)
             for field in fields:
                 stored.ClearField(field)
             FieldMask(paths=fields).MergeMessage(message, stored)
             self._check(name, stored)
+            if stored != before:
+                revise(stored)
 
         return self.change(name, request, _etag(message), take_over, also)
 
@@ -205,7 +224,7 @@ class Collection(Generic[M, N]):
     def _key(self, name: N) -> dict[str, Any]:
         return {**self._scope(name.parent), "id": self.resource.row_id(name)}
 
-    def _scope(self, parent: ResourceName) -> dict[str, Any]:
+    def _scope(self, parent: Parent) -> dict[str, Any]:
         values = self.resource.scope_key(self.store, parent)
         return {f"scope_{number}": value for number, value in enumerate(values)}
 

@@ -8,14 +8,22 @@ from pathlib import Path
 from filters.describe import fill
 from server.resources.event import EVENT
 from server.resources.exception import EXCEPTION
+from server.resources.guide_entry import GUIDE_ENTRY, GUIDE_ENTRY_REVISION
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "filters.md"
-DESCRIBED = {"exceptions": EXCEPTION.filters, "events": EVENT.filters}
+DESCRIBED = {
+    "exceptions": EXCEPTION.filters,
+    "events": EVENT.filters,
+    "guideEntries": GUIDE_ENTRY.filters,
+}
+"""The fields of lists, by what is listed."""
+
+_VERSIONS = {"guideEntryRevisions": GUIDE_ENTRY_REVISION.filters}
 
 
 def written(document: str) -> str:
     """The document with every table as the declarations have it."""
-    for name, schema in DESCRIBED.items():
+    for name, schema in {**DESCRIBED, **_VERSIONS}.items():
         document = fill(document, name, schema)
     return document
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     extract,
     func,
     literal_column,
+    not_,
     or_,
     select,
     text,
@@ -64,12 +65,14 @@ class Key(NamedTuple):
 class Choice(NamedTuple):
     """Which rows of a parent a list is of, and in which order; the last key is unique there.
 
-    A short one may come again, and its statements are kept.
+    A short one may come again, and its statements are kept. Of a table with a column `deleted`,
+    deleted rows are chosen only where that is said.
     """
 
     where: ColumnElement[bool] | None
     order: tuple[Key, ...]
     is_short: bool = True
+    shows_deleted: bool = False
 
 
 def _kept(make: Callable[[Choice], Query]) -> Callable[[Choice], Query]:
@@ -154,7 +157,10 @@ class Statements:
         return Query(select(func.count()).select_from(rows.limit(COUNT_LIMIT + 1).subquery()))
 
     def _matching(self, choice: Choice) -> list[ColumnElement[bool]]:
-        return self._scope if choice.where is None else [*self._scope, choice.where]
+        matching = list(self._scope)
+        if "deleted" in self._table.c and not choice.shows_deleted:
+            matching.append(not_(self._table.c.deleted))
+        return matching if choice.where is None else [*matching, choice.where]
 
     def _page(self, choice: Choice, conditions: Sequence[ColumnElement[bool]]) -> Query:
         columns = [(self._table.c[key.column], key.descending) for key in choice.order]

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Identity,
     Index,
@@ -112,6 +113,45 @@ exceptions = Table(
     Index("exceptions_extra", "extra", postgresql_using="gin"),
     Index("exceptions_pending", "workspace", "identity", unique=True, postgresql_where=PENDING),
 )
+
+
+def _guide_entry_columns() -> list[Column[Any]]:
+    """What a guide entry and each of its versions have in common."""
+    texts = ("title", "content", "root_cause")
+    resolution = ("resolution_steps", "resolution_code", "resolution_notes")
+    sources = ("source_exception", "source_run")
+    return [
+        _uuid("workspace"),
+        *(_column(name, Text) for name in ("id", "automation", *texts, *resolution, *sources)),
+        _column("state", SmallInteger),
+        *(_column(name, Integer) for name in ("major", "minor", "approved")),
+        _time("create_time"),
+        _time("update_time"),
+    ]
+
+
+guide_entries = Table(
+    "guide_entries",
+    metadata,
+    *_guide_entry_columns(),
+    _column("deleted", Boolean),
+    _column("version", Integer),
+    PrimaryKeyConstraint("workspace", "id"),
+    Index("guide_entries_newest", "workspace", "create_time", "id"),
+    Index("guide_entries_automation", "workspace", "automation", "create_time", "id"),
+)
+"""Each in its newest version. `approved` is the major of the version in use, 0 if there is none.
+
+`state` is what it is beside `deleted`; what is deleted doesn't change until it is undeleted.
+"""
+
+guide_entry_revisions = Table(
+    "guide_entry_revisions",
+    metadata,
+    *_guide_entry_columns(),
+    PrimaryKeyConstraint("workspace", "id", "major", "minor"),
+)
+"""All versions, the newest too, each as it last stood."""
 
 changes = Table(
     "changes",

@@ -13,6 +13,7 @@ from kintsugi.v1 import exception_service_pb2 as service
 from kintsugi.v1.error_reason_pb2 import ErrorReason
 from kintsugi.v1.event_service_pb2_grpc import EventServiceStub
 from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceStub
+from kintsugi.v1.guide_entry_service_pb2_grpc import GuideEntryServiceStub
 from kintsugi.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
 
 WORKSPACE = "organizations/local/workspaces/default"
@@ -26,6 +27,7 @@ class Client:
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
         self.events = EventServiceStub(self.channel)
         self.exceptions = ExceptionServiceStub(self.channel)
+        self.guide_entries = GuideEntryServiceStub(self.channel)
         self.workspaces = WorkspaceServiceStub(self.channel)
 
     def raise_one(self, **fields: Any) -> pb.Exception:

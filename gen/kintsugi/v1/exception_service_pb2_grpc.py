@@ -141,7 +141,11 @@ class ExceptionServiceServicer:
 
     def ResolveException(self, request, context):
         """Resolves a PENDING exception: its run can go on. The caller becomes its
-        `resolver`. FAILED_PRECONDITION in any other state.
+        `resolver`. FAILED_PRECONDITION in any other state. With a
+        `resolution_note` it drafts a guide entry, PENDING_APPROVAL, for the next
+        one: its `resolution_steps` are the note, its `title` begins the message.
+        None is drafted where an entry of the automation, pending or approved, has
+        these very steps.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

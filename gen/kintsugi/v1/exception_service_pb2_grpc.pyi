@@ -62,7 +62,11 @@ class ExceptionServiceStub:
     """Changes `assignee`, `group` or `extra` (AIP-134), in any state."""
     ResolveException: _grpc.UnaryUnaryMultiCallable[_exception_service_pb2.ResolveExceptionRequest, _exception_pb2.Exception]
     """Resolves a PENDING exception: its run can go on. The caller becomes its
-    `resolver`. FAILED_PRECONDITION in any other state.
+    `resolver`. FAILED_PRECONDITION in any other state. With a
+    `resolution_note` it drafts a guide entry, PENDING_APPROVAL, for the next
+    one: its `resolution_steps` are the note, its `title` begins the message.
+    None is drafted where an entry of the automation, pending or approved, has
+    these very steps.
     """
     ArchiveException: _grpc.UnaryUnaryMultiCallable[_exception_service_pb2.ArchiveExceptionRequest, _exception_pb2.Exception]
     """Puts a PENDING exception aside: its run was given up.
@@ -107,7 +111,11 @@ class ExceptionServiceAsyncStub(ExceptionServiceStub):
     """Changes `assignee`, `group` or `extra` (AIP-134), in any state."""
     ResolveException: _aio.UnaryUnaryMultiCallable[_exception_service_pb2.ResolveExceptionRequest, _exception_pb2.Exception]  # type: ignore[assignment]
     """Resolves a PENDING exception: its run can go on. The caller becomes its
-    `resolver`. FAILED_PRECONDITION in any other state.
+    `resolver`. FAILED_PRECONDITION in any other state. With a
+    `resolution_note` it drafts a guide entry, PENDING_APPROVAL, for the next
+    one: its `resolution_steps` are the note, its `title` begins the message.
+    None is drafted where an entry of the automation, pending or approved, has
+    these very steps.
     """
     ArchiveException: _aio.UnaryUnaryMultiCallable[_exception_service_pb2.ArchiveExceptionRequest, _exception_pb2.Exception]  # type: ignore[assignment]
     """Puts a PENDING exception aside: its run was given up.
@@ -191,7 +199,11 @@ class ExceptionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_exception_pb2.Exception, _abc.Awaitable[_exception_pb2.Exception]]:
         """Resolves a PENDING exception: its run can go on. The caller becomes its
-        `resolver`. FAILED_PRECONDITION in any other state.
+        `resolver`. FAILED_PRECONDITION in any other state. With a
+        `resolution_note` it drafts a guide entry, PENDING_APPROVAL, for the next
+        one: its `resolution_steps` are the note, its `title` begins the message.
+        None is drafted where an entry of the automation, pending or approved, has
+        these very steps.
         """
 
     @_abc_1.abstractmethod

@@ -48,6 +48,7 @@ Global___Limit: _TypeAlias = Limit  # noqa: Y015
 
 PERMISSION_FIELD_NUMBER: _builtins.int
 LIMIT_FIELD_NUMBER: _builtins.int
+WILDCARD_FIELD_NUMBER: _builtins.int
 permission: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
 """What a caller must be allowed to do to use a method, for example
 `exceptions.resolve`. Every method declares exactly one; a server refuses
@@ -56,4 +57,8 @@ to start with a method that has none.
 limit: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___Limit]
 """How large a field may be. A request that exceeds it is INVALID_ARGUMENT and
 the violation names the field and the limit.
+"""
+wildcard: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.str]
+"""Of a field that holds a resource name: which of its ids may be `-`, which
+stands for any (AIP-159), for example `automation`.
 """

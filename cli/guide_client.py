@@ -1,0 +1,92 @@
+"""The guide entry service as the commands need it.
+
+How it is reached is in `connection`, how answers look is in `guide_table`.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import click
+from google.protobuf.field_mask_pb2 import FieldMask
+from kintsugi.v1 import guide_entry_pb2 as pb
+from kintsugi.v1 import guide_entry_service_pb2 as service
+from kintsugi.v1.guide_entry_service_pb2_grpc import GuideEntryServiceStub
+
+from cli.connection import Connection, new_request_id
+
+PAGE = 100
+
+
+class GuideClient:
+    """The guide entry service as methods. Each raises ServiceError.
+
+    Names may leave the automation open, with `-`, where an entry is read.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._call = connection.call
+        self._stub = GuideEntryServiceStub(connection.channel)
+
+    @classmethod
+    def from_environment(cls) -> "GuideClient":
+        return cls(Connection.from_environment())
+
+    def get(self, name: str) -> pb.GuideEntry:
+        return self._call(self._stub.GetGuideEntry, service.GetGuideEntryRequest(name=name))
+
+    def pages(
+        self, limit: int, asked: service.ListGuideEntriesRequest
+    ) -> Iterator[service.ListGuideEntriesResponse]:
+        """Pages of what is asked for, with at most `limit` entries in all."""
+        request = service.ListGuideEntriesRequest()
+        request.CopyFrom(asked)
+        while limit > 0:
+            request.page_size = min(limit, PAGE)
+            page = self._call(self._stub.ListGuideEntries, request)
+            yield page
+            limit -= len(page.guide_entries)
+            request.page_token = page.next_page_token
+            if not page.next_page_token:
+                return
+
+    def versions(self, name: str) -> Iterator[pb.GuideEntry]:
+        """All versions of an entry, newest first."""
+        request = service.ListGuideEntryRevisionsRequest(name=self.get(name).name, page_size=PAGE)
+        while True:
+            page = self._call(self._stub.ListGuideEntryRevisions, request)
+            yield from page.guide_entries
+            request.page_token = page.next_page_token
+            if not page.next_page_token:
+                return
+
+    def version(self, name: str, version: str) -> pb.GuideEntry:
+        """Raises click.ClickException where there is no such version."""
+        found = [each for each in self.versions(name) if each.version == version]
+        if not found:
+            raise click.ClickException(f"there is no version {version}; `guides history` has all")
+        return found[0]
+
+    def approve(self, entry: pb.GuideEntry) -> pb.GuideEntry:
+        """Approves what was read, and nothing newer."""
+        request = service.ApproveGuideEntryRequest(
+            name=entry.name, etag=entry.etag, request_id=new_request_id()
+        )
+        return self._call(self._stub.ApproveGuideEntry, request)
+
+    def reject(self, entry: pb.GuideEntry) -> pb.GuideEntry:
+        """Rejects what was read, and nothing newer."""
+        request = service.RejectGuideEntryRequest(
+            name=entry.name, etag=entry.etag, request_id=new_request_id()
+        )
+        return self._call(self._stub.RejectGuideEntry, request)
+
+    def edit(self, entry: pb.GuideEntry, texts: Mapping[str, str]) -> pb.GuideEntry:
+        """Changes some fields of what was read."""
+        changed = pb.GuideEntry(name=entry.name, etag=entry.etag)
+        for field, text in texts.items():
+            setattr(changed, field, text)
+        request = service.UpdateGuideEntryRequest(
+            guide_entry=changed,
+            update_mask=FieldMask(paths=list(texts)),
+            request_id=new_request_id(),
+        )
+        return self._call(self._stub.UpdateGuideEntry, request)

@@ -1,0 +1,54 @@
+"""What must be true of a guide entry that a caller creates or changes, and how one is drafted.
+
+Which fields are required, and how large they may be, is declared in the protos.
+"""
+
+from kintsugi.v1 import exception_pb2
+from kintsugi.v1 import guide_entry_pb2 as pb
+
+from server.domain.errors import Violation
+from server.domain.names import AutomationName, ExceptionName, RunName, WorkspaceName
+
+_LONGEST_TITLE = 120
+"""Characters of a drafted title; they have at most 480 bytes."""
+
+
+def violations(automation: AutomationName, entry: pb.GuideEntry) -> list[Violation]:
+    """All that is wrong, by fields of the guide entry; empty when nothing is."""
+    return [
+        *_exception_violations(automation.parent, entry.source_exception),
+        *_run_violations(automation, entry.source_run),
+    ]
+
+
+def draft(exception: exception_pb2.Exception) -> pb.GuideEntry | None:
+    """The guide entry that a resolved exception makes: its note as the steps; none without one."""
+    if not exception.resolution_note.strip():
+        return None
+    return pb.GuideEntry(
+        title=_title(exception.message),
+        source_exception=exception.name,
+        source_run=exception.run,
+        resolution_steps=exception.resolution_note,
+    )
+
+
+def _title(message: str) -> str:
+    """The first line of a message that says something, cut where it is long."""
+    line = next((line.strip() for line in message.splitlines() if line.strip()), "")
+    return line if len(line) <= _LONGEST_TITLE else f"{line[: _LONGEST_TITLE - 1].rstrip()}…"
+
+
+def _exception_violations(workspace: WorkspaceName, exception: str) -> list[Violation]:
+    if not exception or ExceptionName.parse(exception).parent == workspace:
+        return []
+    return [("source_exception", f"must be an exception of the entry's workspace, {workspace}")]
+
+
+def _run_violations(automation: AutomationName, text: str) -> list[Violation]:
+    if not text:
+        return []
+    run = RunName.parse(text)
+    if AutomationName(run.organization, run.workspace, run.automation) == automation:
+        return []
+    return [("source_run", f"must be a run of the entry's automation, {automation}")]

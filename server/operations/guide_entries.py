@@ -1,0 +1,168 @@
+"""What can be done to guide entries: create, draft, change, approve, reject, delete, undelete.
+
+Which transitions are legal is said in `domain/guide_entry_state.py`. Each owns its transaction,
+but drafting, which is part of what it was learned in.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from kintsugi.v1 import exception_pb2
+from kintsugi.v1 import guide_entry_pb2 as pb
+from kintsugi.v1 import guide_entry_service_pb2 as service
+
+from server.domain import guide_entry_state
+from server.domain.errors import InvalidFields
+from server.domain.guide_entry_rules import draft, violations
+from server.domain.guide_entry_state import DRAFT, Standing
+from server.domain.ids import new_id
+from server.domain.names import AutomationName, GuideEntryName, RunName
+from server.resources.collection import Also, Collection, nothing_else
+from server.resources.guide_entry import GUIDE_ENTRY
+from server.store.changes import MutationRequest, change_parameters, once
+from server.store.connection import Row, Transaction
+from server.store.guide_entries import KEEP_REVISION, create_statement, draft_statement
+
+GuideEntries = Collection[pb.GuideEntry, GuideEntryName]
+
+_CREATE = create_statement(GUIDE_ENTRY.columns)
+_DRAFT = draft_statement(GUIDE_ENTRY.columns)
+
+
+def create(entries: GuideEntries, request: service.CreateGuideEntryRequest) -> pb.GuideEntry:
+    """Creates an entry, pending at its first version."""
+    parent = AutomationName.parse(request.parent)
+    _check(parent, request.guide_entry)
+    store = entries.store
+    workspace = store.workspace_key(parent.parent)
+
+    def work() -> pb.GuideEntry:
+        recording = change_parameters(request, f"{parent}/guideEntries")
+        row = _row(workspace, parent, request.guide_entry)
+        with store.database.transaction() as transaction:
+            [created] = transaction.all(_CREATE, row | recording)
+            _keep_revision(transaction, workspace, row["id"])
+        return _read(parent, created)
+
+    def repeat(names: Sequence[str]) -> pb.GuideEntry:
+        return entries.get(GuideEntryName.parse(names[0]))
+
+    return once(store, workspace, request, work, repeat)
+
+
+def draft_of(
+    transaction: Transaction,
+    workspace: str,
+    request: MutationRequest,
+    exception: exception_pb2.Exception,
+) -> pb.GuideEntry | None:
+    """Drafts what was learned from a resolved exception, as a further change of the request.
+
+    None where there is nothing to say, or an entry, pending or approved, says it already.
+    """
+    drafted = draft(exception)
+    if drafted is None:
+        return None
+    run = RunName.parse(exception.run)
+    parent = AutomationName(run.organization, run.workspace, run.automation)
+    recording = change_parameters(request, f"{parent}/guideEntries", is_first=False)
+    row = _row(workspace, parent, drafted)
+    created = transaction.one(_DRAFT, row | recording)
+    if created is None:
+        return None
+    _keep_revision(transaction, workspace, row["id"])
+    return _read(parent, created)
+
+
+def update(entries: GuideEntries, request: service.UpdateGuideEntryRequest) -> pb.GuideEntry:
+    """Changes what an entry says; that is its next version, and has to be approved."""
+    name = GuideEntryName.parse(request.guide_entry.name)
+    return entries.update(
+        name,
+        request.guide_entry,
+        request,
+        also=_keeping(entries, name),
+        revise=_moving(guide_entry_state.revise),
+    )
+
+
+def approve(entries: GuideEntries, request: service.ApproveGuideEntryRequest) -> pb.GuideEntry:
+    """PENDING_APPROVAL → APPROVED, at the next major version."""
+    name = GuideEntryName.parse(request.name)
+    return _move(entries, request, guide_entry_state.approve, _keeping(entries, name))
+
+
+def reject(entries: GuideEntries, request: service.RejectGuideEntryRequest) -> pb.GuideEntry:
+    """PENDING_APPROVAL → REJECTED."""
+    name = GuideEntryName.parse(request.name)
+    return _move(entries, request, guide_entry_state.reject, _keeping(entries, name))
+
+
+def delete(entries: GuideEntries, request: service.DeleteGuideEntryRequest) -> pb.GuideEntry:
+    """Any → ARCHIVED; its versions stay as they are."""
+    return _move(entries, request, guide_entry_state.delete)
+
+
+def undelete(entries: GuideEntries, request: service.UndeleteGuideEntryRequest) -> pb.GuideEntry:
+    """ARCHIVED → where it was."""
+    return _move(entries, request, guide_entry_state.undelete)
+
+
+class _Transition(MutationRequest, Protocol):
+    name: str
+    etag: str
+
+
+Transition = Callable[[Standing], Standing]
+
+
+def _move(
+    entries: GuideEntries,
+    request: _Transition,
+    transition: Transition,
+    also: Also[pb.GuideEntry] = nothing_else,
+) -> pb.GuideEntry:
+    name = GuideEntryName.parse(request.name)
+    return entries.change(name, request, request.etag, _moving(transition), also)
+
+
+def _moving(transition: Transition) -> Callable[[pb.GuideEntry], None]:
+    return lambda entry: transition(Standing.of(entry)).put(entry)
+
+
+def _keeping(entries: GuideEntries, name: GuideEntryName) -> Also[pb.GuideEntry]:
+    """Keeps the version that a change leads to."""
+    workspace = entries.store.workspace_key(name.parent.parent)
+
+    def keep(transaction: Transaction, *_change: pb.GuideEntry) -> Iterable[str]:
+        _keep_revision(transaction, workspace, name.id)
+        return ()
+
+    return keep
+
+
+def _keep_revision(transaction: Transaction, workspace: str, id: str) -> None:
+    transaction.one(KEEP_REVISION, {"workspace": workspace, "id": id})
+
+
+def _row(workspace: str, parent: AutomationName, entry: pb.GuideEntry) -> dict[str, Any]:
+    new = pb.GuideEntry()
+    new.CopyFrom(entry)
+    DRAFT.put(new)
+    return GUIDE_ENTRY.write(new) | {
+        "workspace": workspace,
+        "id": new_id(),
+        "automation": parent.automation,
+        "source_exception": entry.source_exception.rpartition("/")[2],
+        "source_run": entry.source_run.rpartition("/")[2],
+    }
+
+
+def _read(parent: AutomationName, row: Row) -> pb.GuideEntry:
+    return GUIDE_ENTRY.read(pb.GuideEntry, str(parent), row)
+
+
+def _check(parent: AutomationName, entry: pb.GuideEntry) -> None:
+    found = violations(parent, entry)
+    if found:
+        raise InvalidFields([(f"guide_entry.{field}", what) for field, what in found])

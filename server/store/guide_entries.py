@@ -1,0 +1,88 @@
+"""The SQL that only guide entries need: creating and drafting one, and keeping its versions.
+
+What their columns mean is said in `resources/guide_entry.py`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    Label,
+    Select,
+    Text,
+    bindparam,
+    exists,
+    insert,
+    literal_column,
+    not_,
+    null,
+    select,
+)
+from sqlalchemy.dialects import postgresql
+
+from server.store.changes import recorded
+from server.store.query import Query
+from server.store.statements import read_columns
+from server.store.tables import guide_entries, guide_entry_revisions
+
+_PENDING, _APPROVED = 1, 2
+"""The numbers of STATE_PENDING_APPROVAL and STATE_APPROVED."""
+
+_WRITTEN = (
+    *("workspace", "id", "automation", "source_exception", "source_run"),
+    *("title", "root_cause", "content"),
+    *("resolution_steps", "resolution_code", "resolution_notes"),
+    *("state", "major", "minor"),
+)
+
+
+def create_statement(columns: Sequence[str]) -> Query:
+    """Inserts a guide entry and answers its row. Recorded."""
+    return _insert(select(*_given()), columns)
+
+
+def draft_statement(columns: Sequence[str]) -> Query:
+    """The same, unless a pending or approved entry of the automation has the very same steps."""
+    c = guide_entries.c
+    twin = exists().where(
+        c.workspace == _bound("workspace"),
+        c.automation == _bound("automation"),
+        c.state.in_([literal_column(str(_PENDING)), literal_column(str(_APPROVED))]),
+        not_(c.deleted),
+        c.resolution_steps == _bound("resolution_steps"),
+    )
+    return _insert(select(*_given()).where(~twin), columns)
+
+
+def _keep_revision() -> Query:
+    names = [column.key for column in guide_entry_revisions.c]
+    newest = select(*(guide_entries.c[name] for name in names)).where(
+        guide_entries.c.workspace == bindparam("workspace", type_=postgresql.UUID(as_uuid=False)),
+        guide_entries.c.id == bindparam("id", type_=Text),
+    )
+    statement = postgresql.insert(guide_entry_revisions).from_select(names, newest)
+    replaced = {name: statement.excluded[name] for name in ("state", "update_time")}
+    return Query(
+        statement.on_conflict_do_update(
+            index_elements=["workspace", "id", "major", "minor"], set_=replaced
+        ).returning(guide_entry_revisions.c.id)
+    )
+
+
+KEEP_REVISION = _keep_revision()
+"""Writes the version that an entry, of a `workspace` and `id`, is in now; answers the id."""
+
+
+def _given() -> list[Label[Any]]:
+    return [_bound(name).label(name) for name in _WRITTEN]
+
+
+def _bound(name: str) -> BindParameter[Any]:
+    return bindparam(name, type_=guide_entries.c[name].type)
+
+
+def _insert(given: Select[Any], columns: Sequence[str]) -> Query:
+    statement = insert(guide_entries).from_select(list(_WRITTEN), given)
+    row, change = recorded(statement, "workspace", before=lambda _: null())
+    return Query(select(*read_columns(row, columns)).add_cte(change))
