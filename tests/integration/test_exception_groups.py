@@ -9,7 +9,7 @@ from kintsugi.v1 import exception_group_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
 from kintsugi.v1 import workspace_service_pb2
 
-from tests.integration.client import WORKSPACE, Client, batch, new_exception, reason, violations
+from tests.integration.client import WORKSPACE, Client, batch, new_exception, violations
 from tests.integration.test_thread_messages import said
 
 IDS = ["internal_error", "missing_values", "user_system_error"]
@@ -53,7 +53,9 @@ def test_a_new_workspace_has_groups_of_its_own(client: Client) -> None:
         )
     )
     give_to(client, "users/ada")
-    assert [each.default_assignee for each in groups(client, parent=created.name).groups] == [""] * 3
+    assert [each.default_assignee for each in groups(client, parent=created.name).groups] == [
+        ""
+    ] * 3
 
 
 def test_groups_come_in_pages(client: Client) -> None:
@@ -144,10 +146,12 @@ def test_what_is_no_user_or_no_group_is_refused(client: Client) -> None:
 
 
 def test_only_the_default_assignee_can_be_changed(client: Client) -> None:
-    request = service.UpdateExceptionGroupRequest(
-        exception_group=pb.ExceptionGroup(name=MISSING, title="Mine"),
-        update_mask=FieldMask(paths=["title"]),
-    )
+    titled = pb.ExceptionGroup(name=MISSING, title="Mine", default_assignee="users/ada")
+    request = service.UpdateExceptionGroupRequest(exception_group=titled)
+    request.update_mask.paths.append("title")
+    assert client.exceptions.UpdateExceptionGroup(request) == groups(client).groups[1]
+    assert groups(client).groups[1].title != "Mine"
+    request.update_mask.paths.append("nonsense")
     with pytest.raises(grpc.RpcError) as error:
         client.exceptions.UpdateExceptionGroup(request)
-    assert reason(error.value) == "INVALID_FIELDS"
+    assert list(violations(error.value)) == ["update_mask"]
