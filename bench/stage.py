@@ -47,6 +47,12 @@ _FILL = """
     FROM workspaces, generate_series(1, %(rows)s) AS n
     WHERE organization = 'local' AND id = 'default'
 """
+_COUNT = """
+    INSERT INTO exception_counts
+    SELECT workspace, automation, "group", state, stage, count(*)
+    FROM exceptions
+    GROUP BY workspace, automation, "group", state, stage
+"""
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,7 @@ def _database(directory: Path) -> Iterator[str]:
         migrate(postgres.url())
         with psycopg.connect(postgres.url(), autocommit=True) as connection:
             connection.execute(_FILL, {"rows": EXCEPTIONS})
+            connection.execute(_COUNT)
             connection.execute("VACUUM ANALYZE")
             connection.execute("CHECKPOINT")
         yield postgres.url()

@@ -4,6 +4,7 @@ How it is reached is in `connection`, how answers look is in `table`.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
 
 from google.protobuf.field_mask_pb2 import FieldMask
 from kintsugi.v1 import exception_pb2 as pb
@@ -15,6 +16,10 @@ from cli import names
 from cli.connection import Connection, new_request_id
 
 PAGE = 100
+
+CountPage: TypeAlias = (
+    service.CountExceptionsByGroupResponse | service.CountExceptionsByAutomationResponse
+)
 
 
 class Client:
@@ -47,6 +52,22 @@ class Client:
             request.page_token = page.next_page_token
             if not page.next_page_token:
                 return
+
+    def count(self, by: str, matching: str = "") -> Iterator[CountPage]:
+        """Pages of how many match in the workspace, by `group` or by `automation`."""
+        call, request = self._counting(by)
+        request.parent, request.filter = names.workspace(), matching
+        while True:
+            page = self._call(call, request)
+            yield page
+            request.page_token = page.next_page_token
+            if not page.next_page_token:
+                return
+
+    def _counting(self, by: str) -> tuple[Any, Any]:
+        if by == "group":
+            return self._stub.CountExceptionsByGroup, service.CountExceptionsByGroupRequest()
+        return self._stub.CountExceptionsByAutomation, service.CountExceptionsByAutomationRequest()
 
     def create(self, exception: pb.Exception) -> pb.Exception:
         parent = exception.run.partition("/automations/")[0]

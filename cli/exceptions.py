@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import names, settings
+from cli.counts import counts
 from cli.watch import watch
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def exceptions() -> None:
     os.environ.setdefault(*settings.QUIET)
 
 
+exceptions.add_command(counts)
 exceptions.add_command(watch)
 
 

@@ -34,7 +34,8 @@ from server.config import Settings, unknown_variables
 from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.methods import declared_methods
-from server.operations.generation import OrphanWatch
+from server.operations.counting import keep_folding
+from server.operations.generation import watch_orphans
 from server.services.event_source import EventSourceService
 from server.services.events import EventService
 from server.services.exceptions import ExceptionService
@@ -91,7 +92,7 @@ class Server:
             settings.database_url,
             Patience(settings.checkpoint_seconds, settings.slow_reader_seconds),
         )
-        self._orphans = OrphanWatch(store)
+        self._repetitions = [watch_orphans(store), keep_folding(store)]
         self._health = Health(lambda: self._hub.is_fresh)
         self._grpc = self._build(services(store, self._hub))
 
@@ -111,7 +112,8 @@ class Server:
         self._hub.end_streams()
         self._grpc.stop(self._settings.grace_seconds).wait()
         self._hub.close()
-        self._orphans.close()
+        for repetition in self._repetitions:
+            repetition.close()
         self._notifier.close()
         self._database.close()
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from kintsugi.v1 import exception_pb2 as pb
 
 from server.domain.errors import Violation
+from server.domain.exception_groups import GROUPS
 from server.domain.names import ExceptionGroupName, RunName, WorkspaceName
 
 MAX_EXTRA_BYTES = 256 * 1024
-GROUPS = ("missing_values", "user_system_error", "internal_error")
 
 
 def violations(workspace: WorkspaceName, exception: pb.Exception) -> list[Violation]:

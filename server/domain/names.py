@@ -99,6 +99,10 @@ class ExceptionGroupName(InWorkspace):
     )
     exception_group: str
 
+    @property
+    def id(self) -> str:
+        return self.exception_group
+
 
 @dataclass(frozen=True, slots=True)
 class AutomationName(InWorkspace):

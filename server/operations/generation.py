@@ -3,13 +3,10 @@
 How it is written is in `event_writer.py`.
 """
 
-import threading
-
-import structlog
 from kintsugi.v1 import event_service_pb2 as service
 
-from server.domain.errors import DatabaseUnavailable
 from server.domain.names import ThreadName, parse_thread
+from server.operations.background import Repetition
 from server.store import generations as sql
 from server.store.changes import change_parameters, once
 from server.store.events import local_name, thread_workspace
@@ -21,9 +18,6 @@ _SILENCE_SECONDS = 60
 """A writer that hasn't touched its event for so long is dead; it does so every 10 s."""
 
 _LOOK_SECONDS = 30
-_CLOSING_SECONDS = 2
-
-_log = structlog.get_logger()
 
 _CANCEL = sql.cancel_statement()
 
@@ -60,27 +54,9 @@ def complete_orphans(store: Store, silence_seconds: float = _SILENCE_SECONDS) ->
     return len(completed)
 
 
-class OrphanWatch:
+def watch_orphans(store: Store) -> Repetition:
     """Completes orphans about every 30 s, until it is closed."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="orphans", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._closing.set()
-        self._thread.join(_CLOSING_SECONDS)
-
-    def _run(self) -> None:
-        while not self._closing.wait(_LOOK_SECONDS):
-            try:
-                complete_orphans(self._store)
-            except DatabaseUnavailable:
-                continue
-            except Exception:  # noqa: BLE001 - nobody else would look again
-                _log.exception("orphaned events can't be completed")
+    return Repetition("orphans", lambda: complete_orphans(store), _LOOK_SECONDS)
 
 
 def _cancel(

@@ -16,7 +16,7 @@ from server.domain.names import RunAgentName, RunName
 from server.resources.event import EVENT
 from server.store.connection import Transaction
 from server.store.events import APPEND, append_parameters, local_name
-from server.store.exceptions import RAISED_AGAIN
+from server.store.exceptions import ASSIGNED_BY_GROUP, RAISED_AGAIN
 from server.store.topics import thread_topic
 
 _AGENT = "kai"
@@ -46,6 +46,8 @@ def about_raising(raised: pb.Exception, stored: pb.Exception | None = None) -> l
     text = quoting("Raised", raised.message)
     if stored is not None and stored.occurrence_count > 1:
         text = RAISED_AGAIN % stored.occurrence_count
+    elif stored is not None and stored.assignee != raised.assignee:
+        text += ASSIGNED_BY_GROUP % stored.assignee
     name = stored.name if stored else ""
     said = [_said(text, name)]
     if output := raised.extra.get(_OUTPUT):

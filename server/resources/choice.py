@@ -7,28 +7,48 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from filters import FilterError, FilterSyntaxError, Schema, compile_sql, parse_order_by
+from sqlalchemy import ColumnElement, true
+
+from filters import FilterError, FilterSyntaxError, compile_sql, parse_order_by
 from filters.caching import LONGEST_KEPT
 from server.domain.errors import FilterSyntaxRefused, FilterTypeRefused
+from server.resources.resource import Resource
 from server.store.statements import Choice, Key
 
 
-def choice(request: Any, schema: Schema, default_order: tuple[Key, ...]) -> Choice:
+def choice(request: Any, resource: Resource[Any, Any]) -> Choice:
     """What the list request asks for. Raises FilterSyntaxRefused, FilterTypeRefused."""
-    with refused("filter"):
-        text = getattr(request, "filter", "")
-        where = compile_sql(text, schema).where if text.strip() else None
-    with refused("order_by"):
-        orders = parse_order_by(getattr(request, "order_by", ""), schema)
-    is_short = len(text) <= LONGEST_KEPT
+    text = getattr(request, "filter", "")
+    where, counted = _conditions(text, resource)
+    order = _order(getattr(request, "order_by", ""), resource)
     shows_deleted = getattr(request, "show_deleted", False)
+    return Choice(where, order, len(text) <= LONGEST_KEPT, shows_deleted, counted)
+
+
+def _conditions(
+    text: str, resource: Resource[Any, Any]
+) -> tuple[ColumnElement[bool] | None, ColumnElement[bool] | None]:
+    """The filter on the table's columns, and on those of the counts if these have all it names."""
+    counts = resource.counts
+    if not text.strip():
+        return None, None if counts is None else true()
+    with refused("filter"):
+        compiled = compile_sql(text, resource.filters)
+    if counts is None or not compiled.fields <= counts.fields().keys():
+        return compiled.where, None
+    return compiled.where, compile_sql(text, counts).where
+
+
+def _order(text: str, resource: Resource[Any, Any]) -> tuple[Key, ...]:
+    schema, default = resource.filters, resource.order
+    with refused("order_by"):
+        orders = parse_order_by(text, schema)
     if not orders:
-        return Choice(where, default_order, is_short, shows_deleted)
+        return default
     fields = schema.fields()
     keys = [Key(str(fields[each.field].columns[0].key), each.descending) for each in orders]
     # The last key of the default order is unique: it decides between equal rows.
-    last = Key(default_order[-1].column, keys[-1].descending)
-    return Choice(where, (*keys, last), is_short, shows_deleted)
+    return (*keys, Key(default[-1].column, keys[-1].descending))
 
 
 @contextmanager

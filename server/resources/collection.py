@@ -24,7 +24,7 @@ from server.resources.page_token import PageToken, order_values
 from server.resources.resource import ChildName, M, N, Resource
 from server.store.changes import MutationRequest, change_parameters, once
 from server.store.connection import Row, Transaction
-from server.store.statements import COUNT_LIMIT, Choice, Statements
+from server.store.statements import Choice, Statements
 from server.store.store import Store
 
 
@@ -76,7 +76,7 @@ class Collection(Generic[M, N]):
         Raises InvalidFields, PageTokenInvalid, FilterSyntaxRefused, FilterTypeRefused.
         """
         wanted = PageRequest.of(request)
-        chosen = choice(request, self.resource.filters, self.resource.order)
+        chosen = choice(request, self.resource)
         bounds = {**self._scope(parent), "parent": str(parent)}
         total = wanted.token or self._count(chosen, bounds)
         last = self._fill(response, items, chosen, wanted, bounds)
@@ -217,9 +217,8 @@ class Collection(Generic[M, N]):
         return [row[columns.index(key.column)] for key in chosen.order]
 
     def _count(self, chosen: Choice, bounds: Mapping[str, Any]) -> PageToken:
-        row = self.store.database.one(self._statements.count(chosen), bounds)
-        count = row[0] if row else 0
-        return PageToken((), min(count, COUNT_LIMIT), is_lower_bound=count > COUNT_LIMIT)
+        [row] = self.store.database.all(self._statements.count(chosen), bounds)
+        return PageToken((), *row)
 
     def _key(self, name: N) -> dict[str, Any]:
         return {**self._scope(name.parent), "id": self.resource.row_id(name)}

@@ -3,6 +3,7 @@
 What may be done to one is in `operations/exceptions.py`.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from kintsugi.v1 import exception_pb2 as pb
@@ -17,6 +18,7 @@ from server.domain.names import ExceptionName, RunName, WorkspaceName
 from server.resources.resource import Make, Resource
 from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
+from server.store.counts import COUNTED, DIMENSIONS
 from server.store.store import Store
 from server.store.tables import exceptions
 
@@ -155,6 +157,12 @@ FILTERS = Schema(
     ),
 )
 
+_BY_NAME: dict[str, Any] = FILTERS.fields()
+COUNT_FILTERS = Schema(
+    **{name: replace(_BY_NAME[name], column=COUNTED.c[name]) for name in DIMENSIONS}
+)
+"""The fields that exceptions are counted by."""
+
 EXCEPTION: Resource[pb.Exception, ExceptionName] = Resource(
     singular="exception",
     message=pb.Exception,
@@ -170,4 +178,5 @@ EXCEPTION: Resource[pb.Exception, ExceptionName] = Resource(
     violations=_violations,
     mutable=("assignee", "group", "extra"),
     filters=FILTERS,
+    counts=COUNT_FILTERS,
 )

@@ -51,6 +51,8 @@ class Resource(Generic[M, N]):
     - `violations`: what is wrong with a message that a caller changed, by its fields.
     - `mutable`: the fields that an update may change.
     - `filters`: the fields that filters and orders may name.
+    - `counts`: of the filters, those that the counts of `store/counts.py` can answer too, on its
+      columns; None where nothing is counted there.
     - `order`: the keys that a list is ordered by if nothing is asked for; the last one is unique.
     - `step`: how many rows a list reads at once.
     """
@@ -71,5 +73,6 @@ class Resource(Generic[M, N]):
     row_id: Callable[[N], Any] = attrgetter("id")
     computed: Computed = field(default_factory=dict)
     filters: Schema = field(default_factory=Schema)
+    counts: Schema | None = None
     order: tuple[Key, ...] = (Key("create_time", descending=True), Key("id", descending=True))
     step: int = 100

@@ -6,14 +6,17 @@ Identity, permission, deadlines, errors, logging and metrics are the interceptor
 from collections.abc import Iterator
 
 import grpc
+from kintsugi.v1 import exception_group_pb2
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
 from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceServicer
 
-from server.domain.names import ExceptionName, WorkspaceName
+from server.domain.names import ExceptionGroupName, ExceptionName, WorkspaceName
+from server.operations import exception_counts
 from server.operations import exceptions as operations
 from server.resources.collection import Collection
 from server.resources.exception import EXCEPTION
+from server.resources.exception_group import EXCEPTION_GROUP
 from server.store.store import Store
 from server.streams.follow import watch_exceptions
 from server.streams.hub import Hub
@@ -21,8 +24,10 @@ from server.streams.hub import Hub
 
 class ExceptionService(ExceptionServiceServicer):
     def __init__(self, store: Store, hub: Hub) -> None:
+        self._store = store
         self._hub = hub
         self._exceptions = Collection(store, EXCEPTION)
+        self._groups = Collection(store, EXCEPTION_GROUP)
 
     def CreateException(
         self, request: service.CreateExceptionRequest, context: grpc.ServicerContext
@@ -72,3 +77,27 @@ class ExceptionService(ExceptionServiceServicer):
         self, request: service.UnarchiveExceptionRequest, context: grpc.ServicerContext
     ) -> pb.Exception:
         return operations.unarchive(self._exceptions, request)
+
+    def CountExceptionsByGroup(
+        self, request: service.CountExceptionsByGroupRequest, context: grpc.ServicerContext
+    ) -> service.CountExceptionsByGroupResponse:
+        return exception_counts.by_groups(self._store, request)
+
+    def CountExceptionsByAutomation(
+        self, request: service.CountExceptionsByAutomationRequest, context: grpc.ServicerContext
+    ) -> service.CountExceptionsByAutomationResponse:
+        return exception_counts.by_automations(self._store, request)
+
+    def ListExceptionGroups(
+        self, request: service.ListExceptionGroupsRequest, context: grpc.ServicerContext
+    ) -> service.ListExceptionGroupsResponse:
+        response = service.ListExceptionGroupsResponse()
+        parent = WorkspaceName.parse(request.parent)
+        self._groups.list(parent, request, response, response.groups)
+        return response
+
+    def UpdateExceptionGroup(
+        self, request: service.UpdateExceptionGroupRequest, context: grpc.ServicerContext
+    ) -> exception_group_pb2.ExceptionGroup:
+        name = ExceptionGroupName.parse(request.exception_group.name)
+        return self._groups.update(name, request.exception_group, request)

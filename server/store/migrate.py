@@ -10,13 +10,20 @@ from alembic.config import Config
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
+from server.domain.exception_groups import GROUPS
+
 MIGRATIONS = Path(__file__).with_name("migrations")
 _LOCK = 0x6B696E7473756769  # "kintsugi": one process migrates, the others wait
 _DEFAULT_WORKSPACE = text(
     """
-    INSERT INTO workspaces (uid, organization, id, title, features)
-    VALUES (gen_random_uuid(), 'local', 'default', 'Default', '{agent_ai}')
-    ON CONFLICT (organization, id) DO NOTHING
+    WITH made AS (
+        INSERT INTO workspaces (uid, organization, id, title, features)
+        VALUES (gen_random_uuid(), 'local', 'default', 'Default', '{agent_ai}')
+        ON CONFLICT (organization, id) DO NOTHING
+        RETURNING uid
+    )
+    INSERT INTO exception_groups (workspace, id)
+    SELECT uid, unnest(CAST(:groups AS text[])) FROM made
     """
 )
 _IS_CURRENT = text(
@@ -46,7 +53,7 @@ def migrate(url: str) -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             _begin_epoch_if_restored(connection)
-            connection.execute(_DEFAULT_WORKSPACE)
+            connection.execute(_DEFAULT_WORKSPACE, {"groups": list(GROUPS)})
     finally:
         engine.dispose()
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     FromClause,
+    Integer,
     Table,
     and_,
     bindparam,
@@ -28,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 from server.store.changes import recorded
+from server.store.counts import COUNTED, count_changed, total
 from server.store.query import Query
 
 _KEPT = 64
@@ -66,18 +68,21 @@ class Choice(NamedTuple):
     """Which rows of a parent a list is of, and in which order; the last key is unique there.
 
     A short one may come again, and its statements are kept. Of a table with a column `deleted`,
-    deleted rows are chosen only where that is said.
+    deleted rows are chosen only where that is said. `counted` is the same choice among the counts,
+    where these can tell how many rows there are.
     """
 
     where: ColumnElement[bool] | None
     order: tuple[Key, ...]
     is_short: bool = True
     shows_deleted: bool = False
+    counted: ColumnElement[bool] | None = None
 
 
-def _kept(make: Callable[[Choice], Query]) -> Callable[[Choice], Query]:
-    kept = lru_cache(_KEPT)(make)
-    return lambda choice: kept(choice) if choice.is_short else make(choice)
+def kept(make: Callable[[Choice], Query]) -> Callable[[Choice], Query]:
+    """The function, with its latest statements kept."""
+    made = lru_cache(_KEPT)(make)
+    return lambda choice: made(choice) if choice.is_short else make(choice)
 
 
 class Statements:
@@ -102,9 +107,9 @@ class Statements:
         ]
         self._workspace = workspace
         self._updates: dict[frozenset[str], Query] = {}
-        self.first_page = _kept(self._first_page)
-        self.next_page = _kept(self._next_page)
-        self.count = _kept(self._count)
+        self.first_page = kept(self._first_page)
+        self.next_page = kept(self._next_page)
+        self.count = kept(self._count)
 
     @cached_property
     def one(self) -> Query:
@@ -141,7 +146,9 @@ class Statements:
             self._workspace,
             before=lambda _: bindparam("before", type_=JSONB),
         )
-        return Query(select(*read_columns(row, self._names)).add_cte(change))
+        count = count_changed(self._table, row, changed)
+        beside = [change] if count is None else [change, count.cte("count")]
+        return Query(select(*read_columns(row, self._names)).add_cte(*beside))
 
     def _first_page(self, choice: Choice) -> Query:
         """`limit` rows, the first ones but `skip`."""
@@ -152,9 +159,13 @@ class Statements:
         return self._page(choice, [*self._matching(choice), self._behind(choice.order)])
 
     def _count(self, choice: Choice) -> Query:
-        """How many rows match, or one more than COUNT_LIMIT."""
+        """How many rows match, and whether that is only the least there are."""
+        if choice.counted is not None:
+            return Query(total([COUNTED.c.workspace == bindparam("scope_0"), choice.counted]))
         rows = select(text("1")).select_from(self._table).where(*self._matching(choice))
-        return Query(select(func.count()).select_from(rows.limit(COUNT_LIMIT + 1).subquery()))
+        found, limit = func.count(), literal_column(str(COUNT_LIMIT), Integer)
+        counting = select(func.least(found, limit), found > limit)
+        return Query(counting.select_from(rows.limit(COUNT_LIMIT + 1).subquery()))
 
     def _matching(self, choice: Choice) -> list[ColumnElement[bool]]:
         matching = list(self._scope)

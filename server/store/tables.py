@@ -153,6 +153,45 @@ guide_entry_revisions = Table(
 )
 """All versions, the newest too, each as it last stood."""
 
+exception_groups = Table(
+    "exception_groups",
+    metadata,
+    _uuid("workspace"),
+    _column("id", Text),
+    _column("default_assignee", Text),
+    _column("version", Integer),
+    _time("update_time"),
+    PrimaryKeyConstraint("workspace", "id"),
+)
+"""What can be changed about a workspace's groups; all of them have a row."""
+
+exception_counts = Table(
+    "exception_counts",
+    metadata,
+    _uuid("workspace"),
+    _column("automation", Text),
+    _column("group", Text),
+    _column("state", SmallInteger),
+    _column("stage", SmallInteger),
+    _column("n", BigInteger),
+    PrimaryKeyConstraint("workspace", "automation", "group", "state", "stage"),
+)
+"""How many exceptions there are of each kind, but for what `exception_count_deltas` adds to it."""
+
+exception_count_deltas = Table(
+    "exception_count_deltas",
+    metadata,
+    _uuid("workspace"),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    _column("automation", Text),
+    _column("group", Text),
+    _column("state", SmallInteger),
+    _column("stage", SmallInteger),
+    _column("n", SmallInteger),
+    PrimaryKeyConstraint("workspace", "id"),
+)
+"""How many exceptions of a kind a change made more, or less."""
+
 changes = Table(
     "changes",
     metadata,

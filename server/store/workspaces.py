@@ -5,17 +5,21 @@ What their columns mean is said in `resources/workspace.py`.
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, insert, null, select
+from sqlalchemy import Text, bindparam, func, insert, null, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
+from server.domain.exception_groups import GROUPS
 from server.store.changes import recorded
 from server.store.query import Query
 from server.store.statements import read_columns
-from server.store.tables import workspaces
+from server.store.tables import exception_groups, workspaces
 
 
 def create_statement(columns: Sequence[str]) -> Query:
-    """Inserts a workspace and answers its row. Recorded."""
+    """Inserts a workspace with its groups and answers its row. Recorded."""
     written = ("uid", "organization", "id", "title", "features")
     statement = insert(workspaces).values({name: bindparam(name) for name in written})
     row, change = recorded(statement, "uid", before=lambda _: null())
-    return Query(select(*read_columns(row, columns)).add_cte(change))
+    ids = func.unnest(bindparam("groups", list(GROUPS), type_=ARRAY(Text)))
+    groups = insert(exception_groups).from_select(["workspace", "id"], select(row.c.uid, ids))
+    return Query(select(*read_columns(row, columns)).add_cte(change, groups.cte("groups")))

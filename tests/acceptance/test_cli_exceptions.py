@@ -218,3 +218,24 @@ def test_a_reader_who_leaves_early_is_no_error_to_read_about(
         ["sh", "-c", piped], env=stack.env, capture_output=True, check=False, timeout=60
     )
     assert done.stderr == b""
+
+
+def test_counts_by_automation_and_by_group(client: Client, raised: dict[str, Any]) -> None:
+    automation = f"counted-{uuid.uuid4().hex}"
+    words = ("--automation", automation, "--run", "1", "--message")
+    for message in ("first", "second"):
+        client.json("create", *words, message)
+    matching = ("--filter", f"automation = {automation}")
+    assert client("counts", "--by", "automation", *matching).stdout.split() == [
+        *("2", automation, "2", "in", "all")
+    ]
+    assert client("counts", *matching).stdout.split() == ["2", "(none)", "2", "in", "all"]
+    counted = client.json("counts", "--by", "automation", *matching)
+    assert counted["automation"].endswith(f"/automations/{automation}")
+    assert counted["count"] == 2
+
+
+def test_counts_refuse_what_is_no_filter(client: Client) -> None:
+    done = client("counts", "--filter", "stat = PENDING")
+    assert done.returncode != 0
+    assert "there is no field 'stat'" in done.stderr

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
+from kintsugi.v1 import exception_group_pb2 as _exception_group_pb2
 from kintsugi.v1 import exception_pb2 as _exception_pb2
 import builtins as _builtins
 import sys
@@ -220,7 +221,8 @@ class ListExceptionsResponse(_message.Message):
     """How many there are over all pages, counted for the first page."""
     total_size_is_lower_bound: _builtins.bool
     """Whether `total_size` is only the least there are: counting stops at
-    1,000,000.
+    1,000,000, unless the filter names nothing but `state`, `automation`,
+    `group` and `stage`.
     """
     @_builtins.property
     def exceptions(self) -> _containers.RepeatedCompositeFieldContainer[_exception_pb2.Exception]:
@@ -493,3 +495,343 @@ class UnarchiveExceptionRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UnarchiveExceptionRequest: _TypeAlias = UnarchiveExceptionRequest  # noqa: Y015
+
+@_typing.final
+class CountExceptionsByGroupRequest(_message.Message):
+    """A request for a page of counts by group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Required. Format: organizations/{organization}/workspaces/{workspace}"""
+    filter: _builtins.str
+    """Optional. Which exceptions to count, in the language of ListExceptions and
+    with its fields; all of them by default.
+    Example: state = PENDING
+    """
+    page_size: _builtins.int
+    """Optional. The most groups on a page: 0 means 50, above 1000 means 1000,
+    negative is an error.
+    """
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before. All other parameters but
+    `page_size` must be as they were.
+    """
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountExceptionsByGroupRequest: _TypeAlias = CountExceptionsByGroupRequest  # noqa: Y015
+
+@_typing.final
+class CountExceptionsByGroupResponse(_message.Message):
+    """A page of counts by group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_COUNTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    TOTAL_EXCEPTION_COUNT_FIELD_NUMBER: _builtins.int
+    COUNTS_ARE_LOWER_BOUNDS_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty after the last."""
+    total_size: _builtins.int
+    """How many groups have such exceptions over all pages, counted for the first
+    page.
+    """
+    total_exception_count: _builtins.int
+    """How many such exceptions there are in all groups over all pages, counted
+    for the first page.
+    """
+    counts_are_lower_bounds: _builtins.bool
+    """Whether the counts are only the least there are: counting stops past
+    1,000,000 exceptions, unless the filter names nothing but `state`,
+    `automation`, `group` and `stage`.
+    """
+    @_builtins.property
+    def group_counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExceptionGroupCount]:
+        """One row for each group that has such exceptions, by name."""
+
+    def __init__(
+        self,
+        *,
+        group_counts: _abc.Iterable[Global___ExceptionGroupCount] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total_size: _builtins.int = ...,
+        total_exception_count: _builtins.int = ...,
+        counts_are_lower_bounds: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts_are_lower_bounds", b"counts_are_lower_bounds", "group_counts", b"group_counts", "next_page_token", b"next_page_token", "total_exception_count", b"total_exception_count", "total_size", b"total_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountExceptionsByGroupResponse: _TypeAlias = CountExceptionsByGroupResponse  # noqa: Y015
+
+@_typing.final
+class ExceptionGroupCount(_message.Message):
+    """How many exceptions a group has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """How many exceptions it has. Example: 12"""
+    @_builtins.property
+    def group(self) -> _exception_group_pb2.ExceptionGroup:
+        """The group; its name is empty for exceptions without one."""
+
+    def __init__(
+        self,
+        *,
+        group: _exception_group_pb2.ExceptionGroup | None = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["group", b"group"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "group", b"group"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExceptionGroupCount: _TypeAlias = ExceptionGroupCount  # noqa: Y015
+
+@_typing.final
+class CountExceptionsByAutomationRequest(_message.Message):
+    """A request for a page of counts by automation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Required. Format: organizations/{organization}/workspaces/{workspace}"""
+    filter: _builtins.str
+    """Optional. Which exceptions to count, in the language of ListExceptions and
+    with its fields; all of them by default.
+    Example: group = "missing_values"
+    """
+    page_size: _builtins.int
+    """Optional. The most automations on a page: 0 means 50, above 1000 means 1000,
+    negative is an error.
+    """
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before. All other parameters but
+    `page_size` must be as they were.
+    """
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountExceptionsByAutomationRequest: _TypeAlias = CountExceptionsByAutomationRequest  # noqa: Y015
+
+@_typing.final
+class CountExceptionsByAutomationResponse(_message.Message):
+    """A page of counts by automation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUTOMATION_COUNTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    TOTAL_EXCEPTION_COUNT_FIELD_NUMBER: _builtins.int
+    COUNTS_ARE_LOWER_BOUNDS_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty after the last."""
+    total_size: _builtins.int
+    """How many automations have such exceptions over all pages, counted for the first
+    page.
+    """
+    total_exception_count: _builtins.int
+    """How many such exceptions there are in all automations over all pages, counted
+    for the first page.
+    """
+    counts_are_lower_bounds: _builtins.bool
+    """Whether the counts are only the least there are: counting stops past
+    1,000,000 exceptions, unless the filter names nothing but `state`,
+    `automation`, `group` and `stage`.
+    """
+    @_builtins.property
+    def automation_counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExceptionAutomationCount]:
+        """One row for each automation that has such exceptions, by name."""
+
+    def __init__(
+        self,
+        *,
+        automation_counts: _abc.Iterable[Global___ExceptionAutomationCount] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total_size: _builtins.int = ...,
+        total_exception_count: _builtins.int = ...,
+        counts_are_lower_bounds: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["automation_counts", b"automation_counts", "counts_are_lower_bounds", b"counts_are_lower_bounds", "next_page_token", b"next_page_token", "total_exception_count", b"total_exception_count", "total_size", b"total_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountExceptionsByAutomationResponse: _TypeAlias = CountExceptionsByAutomationResponse  # noqa: Y015
+
+@_typing.final
+class ExceptionAutomationCount(_message.Message):
+    """How many exceptions an automation has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUTOMATION_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    automation: _builtins.str
+    """The automation.
+    Format: organizations/{organization}/workspaces/{workspace}/automations/{automation}
+    """
+    count: _builtins.int
+    """How many exceptions it has. Example: 12"""
+    def __init__(
+        self,
+        *,
+        automation: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["automation", b"automation", "count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExceptionAutomationCount: _TypeAlias = ExceptionAutomationCount  # noqa: Y015
+
+@_typing.final
+class ListExceptionGroupsRequest(_message.Message):
+    """A request for a page of the groups of a workspace."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Required. Format: organizations/{organization}/workspaces/{workspace}"""
+    page_size: _builtins.int
+    """Optional. The most groups on a page: 0 means 50, above 1000 means 1000,
+    negative is an error.
+    """
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before. All other parameters but
+    `page_size` must be as they were.
+    """
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListExceptionGroupsRequest: _TypeAlias = ListExceptionGroupsRequest  # noqa: Y015
+
+@_typing.final
+class ListExceptionGroupsResponse(_message.Message):
+    """A page of groups."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_IS_LOWER_BOUND_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty after the last."""
+    total_size: _builtins.int
+    """How many there are over all pages."""
+    total_size_is_lower_bound: _builtins.bool
+    """Whether `total_size` is only the least there are. Never, as there are three."""
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[_exception_group_pb2.ExceptionGroup]:
+        """The groups, by name."""
+
+    def __init__(
+        self,
+        *,
+        groups: _abc.Iterable[_exception_group_pb2.ExceptionGroup] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total_size: _builtins.int = ...,
+        total_size_is_lower_bound: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "next_page_token", b"next_page_token", "total_size", b"total_size", "total_size_is_lower_bound", b"total_size_is_lower_bound"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListExceptionGroupsResponse: _TypeAlias = ListExceptionGroupsResponse  # noqa: Y015
+
+@_typing.final
+class UpdateExceptionGroupRequest(_message.Message):
+    """A request to change a group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXCEPTION_GROUP_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Optional. Makes a repetition of this call harmless (AIP-155): best a
+    random UUID, at most 128 bytes.
+    """
+    @_builtins.property
+    def exception_group(self) -> _exception_group_pb2.ExceptionGroup:
+        """Required. The group with its new values; `name` says which."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Optional. The fields to change: `default_assignee`, or `*` for the same.
+        Without a mask, those that are set.
+        """
+
+    def __init__(
+        self,
+        *,
+        exception_group: _exception_group_pb2.ExceptionGroup | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exception_group", b"exception_group", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exception_group", b"exception_group", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateExceptionGroupRequest: _TypeAlias = UpdateExceptionGroupRequest  # noqa: Y015

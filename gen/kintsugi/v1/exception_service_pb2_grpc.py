@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from kintsugi.v1 import exception_group_pb2 as kintsugi_dot_v1_dot_exception__group__pb2
 from kintsugi.v1 import exception_pb2 as kintsugi_dot_v1_dot_exception__pb2
 from kintsugi.v1 import exception_service_pb2 as kintsugi_dot_v1_dot_exception__service__pb2
 
@@ -80,6 +81,26 @@ class ExceptionServiceStub:
                 '/kintsugi.v1.ExceptionService/UnarchiveException',
                 request_serializer=kintsugi_dot_v1_dot_exception__service__pb2.UnarchiveExceptionRequest.SerializeToString,
                 response_deserializer=kintsugi_dot_v1_dot_exception__pb2.Exception.FromString,
+                _registered_method=True)
+        self.CountExceptionsByGroup = channel.unary_unary(
+                '/kintsugi.v1.ExceptionService/CountExceptionsByGroup',
+                request_serializer=kintsugi_dot_v1_dot_exception__service__pb2.CountExceptionsByGroupRequest.SerializeToString,
+                response_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.CountExceptionsByGroupResponse.FromString,
+                _registered_method=True)
+        self.CountExceptionsByAutomation = channel.unary_unary(
+                '/kintsugi.v1.ExceptionService/CountExceptionsByAutomation',
+                request_serializer=kintsugi_dot_v1_dot_exception__service__pb2.CountExceptionsByAutomationRequest.SerializeToString,
+                response_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.CountExceptionsByAutomationResponse.FromString,
+                _registered_method=True)
+        self.ListExceptionGroups = channel.unary_unary(
+                '/kintsugi.v1.ExceptionService/ListExceptionGroups',
+                request_serializer=kintsugi_dot_v1_dot_exception__service__pb2.ListExceptionGroupsRequest.SerializeToString,
+                response_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.ListExceptionGroupsResponse.FromString,
+                _registered_method=True)
+        self.UpdateExceptionGroup = channel.unary_unary(
+                '/kintsugi.v1.ExceptionService/UpdateExceptionGroup',
+                request_serializer=kintsugi_dot_v1_dot_exception__service__pb2.UpdateExceptionGroupRequest.SerializeToString,
+                response_deserializer=kintsugi_dot_v1_dot_exception__group__pb2.ExceptionGroup.FromString,
                 _registered_method=True)
 
 
@@ -168,6 +189,38 @@ class ExceptionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountExceptionsByGroup(self, request, context):
+        """Counts the exceptions that match a filter by their groups. Ungrouped ones
+        are a row whose group has an empty name. Exact and cheap at any number for a
+        filter that names nothing but `state`, `automation`, `group` and `stage`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountExceptionsByAutomation(self, request, context):
+        """Counts the exceptions that match a filter by their automations, as
+        CountExceptionsByGroup does by groups.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListExceptionGroups(self, request, context):
+        """Lists the groups that exceptions can have, by name (AIP-132). They are the
+        same in every workspace, but for who is assigned by default.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateExceptionGroup(self, request, context):
+        """Changes the `default_assignee` of a group (AIP-134).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ExceptionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -215,6 +268,26 @@ def add_ExceptionServiceServicer_to_server(servicer, server):
                     servicer.UnarchiveException,
                     request_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.UnarchiveExceptionRequest.FromString,
                     response_serializer=kintsugi_dot_v1_dot_exception__pb2.Exception.SerializeToString,
+            ),
+            'CountExceptionsByGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountExceptionsByGroup,
+                    request_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.CountExceptionsByGroupRequest.FromString,
+                    response_serializer=kintsugi_dot_v1_dot_exception__service__pb2.CountExceptionsByGroupResponse.SerializeToString,
+            ),
+            'CountExceptionsByAutomation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountExceptionsByAutomation,
+                    request_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.CountExceptionsByAutomationRequest.FromString,
+                    response_serializer=kintsugi_dot_v1_dot_exception__service__pb2.CountExceptionsByAutomationResponse.SerializeToString,
+            ),
+            'ListExceptionGroups': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListExceptionGroups,
+                    request_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.ListExceptionGroupsRequest.FromString,
+                    response_serializer=kintsugi_dot_v1_dot_exception__service__pb2.ListExceptionGroupsResponse.SerializeToString,
+            ),
+            'UpdateExceptionGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateExceptionGroup,
+                    request_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.UpdateExceptionGroupRequest.FromString,
+                    response_serializer=kintsugi_dot_v1_dot_exception__group__pb2.ExceptionGroup.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -461,6 +534,114 @@ class ExceptionService:
             '/kintsugi.v1.ExceptionService/UnarchiveException',
             kintsugi_dot_v1_dot_exception__service__pb2.UnarchiveExceptionRequest.SerializeToString,
             kintsugi_dot_v1_dot_exception__pb2.Exception.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountExceptionsByGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kintsugi.v1.ExceptionService/CountExceptionsByGroup',
+            kintsugi_dot_v1_dot_exception__service__pb2.CountExceptionsByGroupRequest.SerializeToString,
+            kintsugi_dot_v1_dot_exception__service__pb2.CountExceptionsByGroupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountExceptionsByAutomation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kintsugi.v1.ExceptionService/CountExceptionsByAutomation',
+            kintsugi_dot_v1_dot_exception__service__pb2.CountExceptionsByAutomationRequest.SerializeToString,
+            kintsugi_dot_v1_dot_exception__service__pb2.CountExceptionsByAutomationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListExceptionGroups(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kintsugi.v1.ExceptionService/ListExceptionGroups',
+            kintsugi_dot_v1_dot_exception__service__pb2.ListExceptionGroupsRequest.SerializeToString,
+            kintsugi_dot_v1_dot_exception__service__pb2.ListExceptionGroupsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateExceptionGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kintsugi.v1.ExceptionService/UpdateExceptionGroup',
+            kintsugi_dot_v1_dot_exception__service__pb2.UpdateExceptionGroupRequest.SerializeToString,
+            kintsugi_dot_v1_dot_exception__group__pb2.ExceptionGroup.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from kintsugi.v1 import exception_group_pb2 as _exception_group_pb2
 from kintsugi.v1 import exception_pb2 as _exception_pb2
 from kintsugi.v1 import exception_service_pb2 as _exception_service_pb2
 import abc as _abc_1
@@ -77,6 +78,21 @@ class ExceptionServiceStub:
     other state; ALREADY_EXISTS, naming the twin, if it was raised again
     meanwhile and the twin is pending.
     """
+    CountExceptionsByGroup: _grpc.UnaryUnaryMultiCallable[_exception_service_pb2.CountExceptionsByGroupRequest, _exception_service_pb2.CountExceptionsByGroupResponse]
+    """Counts the exceptions that match a filter by their groups. Ungrouped ones
+    are a row whose group has an empty name. Exact and cheap at any number for a
+    filter that names nothing but `state`, `automation`, `group` and `stage`.
+    """
+    CountExceptionsByAutomation: _grpc.UnaryUnaryMultiCallable[_exception_service_pb2.CountExceptionsByAutomationRequest, _exception_service_pb2.CountExceptionsByAutomationResponse]
+    """Counts the exceptions that match a filter by their automations, as
+    CountExceptionsByGroup does by groups.
+    """
+    ListExceptionGroups: _grpc.UnaryUnaryMultiCallable[_exception_service_pb2.ListExceptionGroupsRequest, _exception_service_pb2.ListExceptionGroupsResponse]
+    """Lists the groups that exceptions can have, by name (AIP-132). They are the
+    same in every workspace, but for who is assigned by default.
+    """
+    UpdateExceptionGroup: _grpc.UnaryUnaryMultiCallable[_exception_service_pb2.UpdateExceptionGroupRequest, _exception_group_pb2.ExceptionGroup]
+    """Changes the `default_assignee` of a group (AIP-134)."""
 
 @_typing.type_check_only
 class ExceptionServiceAsyncStub(ExceptionServiceStub):
@@ -126,6 +142,21 @@ class ExceptionServiceAsyncStub(ExceptionServiceStub):
     other state; ALREADY_EXISTS, naming the twin, if it was raised again
     meanwhile and the twin is pending.
     """
+    CountExceptionsByGroup: _aio.UnaryUnaryMultiCallable[_exception_service_pb2.CountExceptionsByGroupRequest, _exception_service_pb2.CountExceptionsByGroupResponse]  # type: ignore[assignment]
+    """Counts the exceptions that match a filter by their groups. Ungrouped ones
+    are a row whose group has an empty name. Exact and cheap at any number for a
+    filter that names nothing but `state`, `automation`, `group` and `stage`.
+    """
+    CountExceptionsByAutomation: _aio.UnaryUnaryMultiCallable[_exception_service_pb2.CountExceptionsByAutomationRequest, _exception_service_pb2.CountExceptionsByAutomationResponse]  # type: ignore[assignment]
+    """Counts the exceptions that match a filter by their automations, as
+    CountExceptionsByGroup does by groups.
+    """
+    ListExceptionGroups: _aio.UnaryUnaryMultiCallable[_exception_service_pb2.ListExceptionGroupsRequest, _exception_service_pb2.ListExceptionGroupsResponse]  # type: ignore[assignment]
+    """Lists the groups that exceptions can have, by name (AIP-132). They are the
+    same in every workspace, but for who is assigned by default.
+    """
+    UpdateExceptionGroup: _aio.UnaryUnaryMultiCallable[_exception_service_pb2.UpdateExceptionGroupRequest, _exception_group_pb2.ExceptionGroup]  # type: ignore[assignment]
+    """Changes the `default_assignee` of a group (AIP-134)."""
 
 class ExceptionServiceServicer(metaclass=_abc_1.ABCMeta):
     """The exceptions of a workspace: raising, finding, assigning, resolving them."""
@@ -226,5 +257,44 @@ class ExceptionServiceServicer(metaclass=_abc_1.ABCMeta):
         other state; ALREADY_EXISTS, naming the twin, if it was raised again
         meanwhile and the twin is pending.
         """
+
+    @_abc_1.abstractmethod
+    def CountExceptionsByGroup(
+        self,
+        request: _exception_service_pb2.CountExceptionsByGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exception_service_pb2.CountExceptionsByGroupResponse, _abc.Awaitable[_exception_service_pb2.CountExceptionsByGroupResponse]]:
+        """Counts the exceptions that match a filter by their groups. Ungrouped ones
+        are a row whose group has an empty name. Exact and cheap at any number for a
+        filter that names nothing but `state`, `automation`, `group` and `stage`.
+        """
+
+    @_abc_1.abstractmethod
+    def CountExceptionsByAutomation(
+        self,
+        request: _exception_service_pb2.CountExceptionsByAutomationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exception_service_pb2.CountExceptionsByAutomationResponse, _abc.Awaitable[_exception_service_pb2.CountExceptionsByAutomationResponse]]:
+        """Counts the exceptions that match a filter by their automations, as
+        CountExceptionsByGroup does by groups.
+        """
+
+    @_abc_1.abstractmethod
+    def ListExceptionGroups(
+        self,
+        request: _exception_service_pb2.ListExceptionGroupsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exception_service_pb2.ListExceptionGroupsResponse, _abc.Awaitable[_exception_service_pb2.ListExceptionGroupsResponse]]:
+        """Lists the groups that exceptions can have, by name (AIP-132). They are the
+        same in every workspace, but for who is assigned by default.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateExceptionGroup(
+        self,
+        request: _exception_service_pb2.UpdateExceptionGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exception_group_pb2.ExceptionGroup, _abc.Awaitable[_exception_group_pb2.ExceptionGroup]]:
+        """Changes the `default_assignee` of a group (AIP-134)."""
 
 def add_ExceptionServiceServicer_to_server(servicer: ExceptionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,39 @@
+"""What a server process does by itself, again and again, whatever it is asked meanwhile.
+
+What is done is said in the modules of the operations.
+"""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from server.domain.errors import DatabaseUnavailable
+
+_CLOSING_SECONDS = 2
+
+_log = structlog.get_logger()
+
+
+class Repetition:
+    """Does something every so many seconds in a thread of its own, until it is closed."""
+
+    def __init__(self, name: str, work: Callable[[], object], seconds: float) -> None:
+        self._work = work
+        self._seconds = seconds
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        self._thread.join(_CLOSING_SECONDS)
+
+    def _run(self) -> None:
+        while not self._closing.wait(self._seconds):
+            try:
+                self._work()
+            except DatabaseUnavailable:
+                continue
+            except Exception:  # noqa: BLE001 - nobody else would try again
+                _log.exception("failed in the background", name=self._thread.name)

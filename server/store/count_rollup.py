@@ -1,0 +1,91 @@
+"""The upkeep of the counts: folding deltas into the rollup, comparing both with the exceptions.
+
+What appends deltas, and how a count is read, is in `store/counts.py`.
+"""
+
+from sqlalchemy import bindparam, text
+
+from server.store.connection import Database, Row
+from server.store.query import Query
+
+BATCH = 10_000
+"""How many deltas one transaction folds."""
+
+_LOCK = 0x636F756E7473  # "counts": one at a time folds, of all processes
+
+_TRY_LOCK = Query(text(f"SELECT pg_try_advisory_xact_lock({_LOCK})"))
+
+_FOLD = Query(
+    text(
+        """
+        WITH chosen AS MATERIALIZED (
+            SELECT workspace, id FROM exception_count_deltas LIMIT :batch
+        ), taken AS (
+            DELETE FROM exception_count_deltas delta USING chosen
+            WHERE delta.workspace = chosen.workspace AND delta.id = chosen.id
+            RETURNING delta.*
+        ), added AS (
+            SELECT workspace, automation, "group", state, stage, sum(n) AS n
+            FROM taken
+            GROUP BY workspace, automation, "group", state, stage
+        ), folded AS (
+            MERGE INTO exception_counts AS counts USING added
+            ON counts.workspace = added.workspace AND counts.automation = added.automation
+                AND counts."group" = added."group" AND counts.state = added.state
+                AND counts.stage = added.stage
+            WHEN MATCHED AND counts.n + added.n = 0 THEN DELETE
+            WHEN MATCHED THEN UPDATE SET n = counts.n + added.n
+            WHEN NOT MATCHED AND added.n <> 0 THEN
+                INSERT (workspace, automation, "group", state, stage, n)
+                VALUES (added.workspace, added.automation, added."group", added.state,
+                    added.stage, added.n)
+            RETURNING counts.n
+        )
+        SELECT count(*) FROM taken
+        """
+    ).bindparams(bindparam("batch"))
+)
+
+_DIFFERENCES = Query(
+    text(
+        """
+        SELECT workspace, automation, "group", state, stage,
+            coalesce(counted.n, 0), coalesce(found.n, 0)
+        FROM (
+            SELECT workspace, automation, "group", state, stage, sum(n)::bigint AS n
+            FROM (
+                SELECT workspace, automation, "group", state, stage, n FROM exception_counts
+                UNION ALL
+                SELECT workspace, automation, "group", state, stage, n
+                FROM exception_count_deltas
+            ) AS both_tables
+            GROUP BY workspace, automation, "group", state, stage
+        ) AS counted
+        FULL JOIN (
+            SELECT workspace, automation, "group", state, stage, count(*) AS n
+            FROM exceptions
+            GROUP BY workspace, automation, "group", state, stage
+        ) AS found
+        USING (workspace, automation, "group", state, stage)
+        WHERE coalesce(counted.n, 0) <> coalesce(found.n, 0)
+        """
+    )
+)
+
+
+def fold(database: Database, batch: int = BATCH) -> int:
+    """Folds up to `batch` deltas into the rollup; answers how many.
+
+    Does nothing while another process does it. No writer is waited for, and none waits.
+    """
+    with database.transaction() as transaction:
+        [[is_ours]] = transaction.all(_TRY_LOCK, {})
+        return transaction.all(_FOLD, {"batch": batch})[0][0] if is_ours else 0
+
+
+def differences(database: Database) -> list[Row]:
+    """What is counted wrong: workspace, the four dimensions, the count, the true number.
+
+    Reads every exception, at one moment, whatever is changed meanwhile.
+    """
+    return database.all(_DIFFERENCES, {})
