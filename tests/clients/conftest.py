@@ -23,7 +23,7 @@ def service(start_for_session: Callable[..., Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Builds a client: `build("go", "go build .")`; gives its folder."""
+    """Builds the client in a language: `build("go")`; gives what starts it."""
     return partial(building.build, tmp_path_factory.mktemp("repository"))
 
 

@@ -11,14 +11,13 @@ from tests.clients.story import Start, Until
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("go") is None, reason="it is built by go, which isn't here"),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
 ]
 
 
 @pytest.fixture(scope="module")
 def program(build: Build) -> list[str]:
-    folder = build("go", "buf generate", "go build -o client .")
-    return [str(folder / "client")]
+    return build("go")
 
 
 def test_it_finds_follows_and_resolves_an_exception(

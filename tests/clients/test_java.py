@@ -11,14 +11,13 @@ from tests.clients.story import Start, Until
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("mvn") is None, reason="it is built by mvn, which isn't here"),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
 ]
 
 
 @pytest.fixture(scope="module")
 def program(build: Build) -> list[str]:
-    folder = build("java", "mvn --quiet --batch-mode --no-transfer-progress package")
-    return ["java", "-jar", str(folder / "target/client.jar")]
+    return build("java")
 
 
 def test_it_finds_follows_and_resolves_an_exception(

@@ -11,14 +11,13 @@ from tests.clients.story import Start, Until
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("npm") is None, reason="it is built by npm, which isn't here"),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
 ]
 
 
 @pytest.fixture(scope="module")
 def program(build: Build) -> list[str]:
-    folder = build("typescript", "npm ci --prefer-offline", "npm run build")
-    return ["node", str(folder / "dist/src/client.js")]
+    return build("typescript")
 
 
 def test_it_finds_follows_and_resolves_an_exception(
