@@ -39,12 +39,12 @@ func run(ctx context.Context, arguments []string) error {
 	defer channel.Close()
 	exceptions := kintsugi.NewExceptionServiceClient(channel)
 	events := kintsugi.NewEventServiceClient(channel)
-	switch command := cmp.Or(append(arguments, "")...); {
-	case command == "list" && len(arguments) == 1:
+	switch {
+	case len(arguments) == 1 && arguments[0] == "list":
 		return list(ctx, exceptions)
-	case command == "follow" && len(arguments) == 2:
+	case len(arguments) == 2 && arguments[0] == "follow":
 		return follow(ctx, exceptions, events, arguments[1])
-	case command == "resolve" && len(arguments) == 3:
+	case len(arguments) == 3 && arguments[0] == "resolve":
 		return resolve(ctx, exceptions, arguments[1], arguments[2])
 	}
 	return errors.New("usage: client list | follow NAME | resolve NAME NOTE")

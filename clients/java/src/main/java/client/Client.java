@@ -40,12 +40,15 @@ final class Client {
   }
 
   private void run(String[] arguments) throws InterruptedException {
-    String command = arguments.length + (arguments.length > 0 ? arguments[0] : "");
-    switch (command) {
-      case "1list" -> list();
-      case "2follow" -> follow(arguments[1]);
-      case "3resolve" -> resolve(arguments[1], arguments[2]);
-      default -> throw new IllegalArgumentException("usage: client list | follow NAME | resolve NAME NOTE");
+    String command = arguments.length > 0 ? arguments[0] : "";
+    if (command.equals("list") && arguments.length == 1) {
+      list();
+    } else if (command.equals("follow") && arguments.length == 2) {
+      follow(arguments[1]);
+    } else if (command.equals("resolve") && arguments.length == 3) {
+      resolve(arguments[1], arguments[2]);
+    } else {
+      throw new IllegalArgumentException("usage: client list | follow NAME | resolve NAME NOTE");
     }
   }
 
