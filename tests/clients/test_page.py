@@ -1,0 +1,73 @@
+"""What docs/clients.md tells to type does what it says; the other tests here build by its table."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clients import building
+from tests.clients.building import PAGE, ROOT, shell
+from tests.clients.program import Program
+from tests.clients.story import Until, raise_one, wait_for
+
+BLOCKS = re.findall(r"^```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `make build/protos.binpb` leaves it."""
+    folder = tmp_path_factory.mktemp("repository")
+    (folder / "proto").symlink_to(ROOT / "proto")
+    building.describe(folder / "build")
+    return folder
+
+
+@pytest.fixture
+def follow(service: Any, tmp_path: Path) -> Iterator[Any]:
+    """Starts something that never ends by itself."""
+    started: list[Program] = []
+
+    def follow(*argv: str) -> Program:
+        env = service.env | {"PATH": building.PATH, "PYTHONUNBUFFERED": "1"}
+        started.append(Program(argv, env, tmp_path / "output"))
+        return started[-1]
+
+    yield follow
+    for one in started:
+        one.kill()
+
+
+def typed(what: str, service: Any) -> str:
+    """The one block of the page that has this in it."""
+    [block] = [block for block in BLOCKS if what in block]
+    return block.replace("127.0.0.1:8080", service.edge)
+
+
+@pytest.mark.parametrize("what", ["exceptions?filter=", "ListExceptions\n"])
+def test_what_is_pending_is_listed_without_stubs(repository: Path, service: Any, what: str) -> None:
+    assert raise_one(service)["name"] in shell(typed(what, service), repository)
+
+
+def test_curl_follows_what_changes(service: Any, follow: Any, until: Until) -> None:
+    watching = follow("sh", "-c", f"exec {typed('curl -sN', service)}")
+    wait_for('"cursor":', watching, until)
+    wait_for(raise_one(service)["name"], watching, until)
+
+
+def test_a_service_hands_out_its_descriptors(repository: Path, service: Any) -> None:
+    shell(typed("-protoset-out", service), repository)
+    listed = shell("grpcurl -protoset build/served.binpb list", repository)
+    assert "kintsugi.v1.ExceptionService" in listed
+
+
+def test_python_follows_with_stubs_of_its_own(
+    repository: Path, service: Any, follow: Any, until: Until
+) -> None:
+    shell(typed("--python_out", service), repository)
+    program = repository / "build" / "program.py"
+    program.write_text(typed("import grpc", service))
+    watching = follow("python", str(program))
+    wait_for("nothing yet", watching, until)
+    wait_for(raise_one(service)["name"], watching, until)
