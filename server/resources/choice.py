@@ -7,8 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from filters import FilterError, FilterSyntaxError, Schema, compile_sql, parse_order_by
-from filters.caching import LONGEST_KEPT
+from filters import (
+    LONGEST_KEPT,
+    FilterError,
+    FilterSyntaxError,
+    Schema,
+    compile_sql,
+    parse_order_by,
+)
 from server.domain.errors import FilterSyntaxRefused, FilterTypeRefused
 from server.store.statements import Choice, Key
 
@@ -17,7 +23,8 @@ def choice(request: Any, schema: Schema, default_order: tuple[Key, ...]) -> Choi
     """What the list request asks for. Raises FilterSyntaxRefused, FilterTypeRefused."""
     with refused("filter"):
         text = getattr(request, "filter", "")
-        where = compile_sql(text, schema).where if text.strip() else None
+        compiled = compile_sql(text, schema)
+        where = compiled.where if compiled.fields else None
     with refused("order_by"):
         orders = parse_order_by(getattr(request, "order_by", ""), schema)
     is_short = len(text) <= LONGEST_KEPT

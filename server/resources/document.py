@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from filters.describe import fill
+from filters import fill
 from server.resources.event import EVENT
 from server.resources.exception import EXCEPTION
 
