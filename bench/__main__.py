@@ -1,6 +1,7 @@
 """Runs all benchmarks, prints their table and writes bench/results.json.
 
-Only names given on the command line are run, where there are any: `python -m bench page rest`.
+Only names given on the command line are run, where there are any: `python -m bench page rest`. The
+results of the others are then kept.
 """
 
 import importlib
@@ -37,7 +38,20 @@ def main(names: Sequence[str]) -> None:
         for each in measured:
             print(f"{each['name']:{_WIDTH}}  {_figures(each)}", flush=True)
     print(f"\nload: {load.TOOL}; medians of {ROUNDS} rounds; {time.monotonic() - started:.0f} s")
-    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+    RESULTS.write_text(json.dumps(merged(_kept(names), rows), indent=1) + "\n")
+
+
+def merged(kept: Sequence[Row], measured: Sequence[Row]) -> list[Row]:
+    """The rows that were kept, those measured again as they are now, then the new ones."""
+    return list({row["name"]: row for row in (*kept, *measured)}.values())
+
+
+def _kept(names: Sequence[str]) -> list[Row]:
+    """The earlier results; none where everything was run."""
+    if not names or not RESULTS.exists():
+        return []
+    kept: list[Row] = json.loads(RESULTS.read_text())
+    return kept
 
 
 def _measured(names: Sequence[str]) -> Iterator[list[Row]]:

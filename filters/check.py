@@ -4,10 +4,22 @@ Every name is found, every value converted and every operator allowed, or refuse
 """
 
 from filters.ast import And, Call, Comparison, Expression, Literal, Member, Not, Or
-from filters.conditions import All, AnyOf, Checked, Condition, Negation, Operand
+from filters.conditions import (
+    All,
+    AnyOf,
+    Checked,
+    Condition,
+    Contains,
+    Like,
+    Negation,
+    Operand,
+)
 from filters.errors import FilterTypeError, quote
 from filters.fields import is_star
 from filters.schema import Schema
+
+MOST_SEARCHED = 2000
+"""Characters in all texts that are looked for, for the reason of `LONGEST_SEARCHED`."""
 
 
 def check(expression: Expression, schema: Schema) -> Checked:
@@ -20,6 +32,7 @@ def check(expression: Expression, schema: Schema) -> Checked:
 class _Checker:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
+        self._searched = 0
         self.fields: set[str] = set()
 
     def condition(self, node: Expression) -> Condition:
@@ -46,7 +59,9 @@ class _Checker:
             hint = "compare a field with a value"
             raise FilterTypeError("there is no text to search here", literal.offset, hint)
         self.fields.update(operand.path for operand in searched)
-        return AnyOf(tuple([each.field.contains(each, literal) for each in searched]))
+        found = AnyOf(tuple([each.field.contains(each, literal) for each in searched]))
+        self._count(len(literal.text), literal)
+        return found
 
     def _comparison(self, node: Comparison) -> Condition:
         field, operator = node.field, node.operator
@@ -68,7 +83,9 @@ class _Checker:
             case Literal():
                 if operand.field.is_container and not is_star(value):
                     return self._inside(field, value)
-                return _compared(operand, operator, value)
+                compared = _compared(operand, operator, value)
+                self._count(_searched_characters(compared), value)
+                return compared
             case Not(term):
                 return Negation(self._against(field, operand, operator, term))
             case And(terms) | Or(terms):
@@ -90,6 +107,28 @@ class _Checker:
         self.fields.add(inner.path)
         return inner.field.is_present(inner)
 
+    def _count(self, characters: int, literal: Literal) -> None:
+        """Takes note of a text to look for. Raises FilterTypeError where all are too long."""
+        self._searched += characters
+        if self._searched > MOST_SEARCHED:
+            message = f"the texts to look for have more than {MOST_SEARCHED} characters together"
+            raise FilterTypeError(message, literal.offset, "look for parts of them")
+
+
+def _searched_characters(condition: Condition) -> int:
+    """How long the texts are that a comparison looks for inside of others."""
+    match condition:
+        case Contains(text=text):
+            return len(text)
+        case Like(pieces=pieces):
+            return sum(map(len, pieces))
+        case Negation(part):
+            return _searched_characters(part)
+        case All(parts) | AnyOf(parts):
+            return sum(map(_searched_characters, parts))
+        case _:
+            return 0
+
 
 def _compared(operand: Operand, operator: str, value: Literal) -> Condition:
     try:
@@ -102,4 +141,5 @@ def _compared(operand: Operand, operator: str, value: Literal) -> Condition:
 
 
 def _no_function(call: Call) -> FilterTypeError:
-    return FilterTypeError(f"there is no function {quote(call.name)}", call.offset)
+    hint = "put a space after contains" if call.name == "contains" else ""
+    return FilterTypeError(f"there is no function {quote(call.name)}", call.offset, hint)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias
 
-from sqlalchemy import BindParameter, Boolean, ColumnElement, FromClause, Text, true
+from sqlalchemy import BindParameter, Boolean, ColumnElement, FromClause, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.visitors import InternalTraversal
 from sqlalchemy.types import TypeEngine
@@ -41,7 +41,10 @@ _TEXT = Text()
 
 @dataclass(frozen=True, slots=True)
 class SqlFilter:
-    """A compiled filter: what goes into a statement, and the paths of the fields it looks at."""
+    """A compiled filter: what goes into a statement, and the paths of the fields it looks at.
+
+    Only the empty filter, which matches everything, looks at none.
+    """
 
     where: ColumnElement[bool]
     fields: frozenset[str]
@@ -92,9 +95,6 @@ def where(condition: Condition) -> ColumnElement[bool]:
     """The condition as SQL."""
     parts: Parts = []
     template = _write(condition, parts)
-    if not parts:
-        # A filter of constants, like the empty one.
-        return true() if template == "true" else Formula(template, parts)
     return Formula(f"({template})", parts)
 
 

@@ -6,11 +6,14 @@ from itertools import accumulate
 from filters.ast import Literal, Member
 from filters.errors import FilterSyntaxError, quote
 
+BETWEEN = "put a space or AND between two conditions"
+
 _STRING = r"""(?:"[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*')"""
-_ONE_STRING = re.compile(_STRING, re.DOTALL)
+STRING = re.compile(_STRING, re.DOTALL)
 _PART = re.compile(rf"""({_STRING})|([^."']+)""", re.DOTALL)
-# A \u takes the other half of a surrogate pair with it.
-_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}(?:\\u[dD][c-fC-F][0-9a-fA-F]{2})?|.)", re.DOTALL)
+# The first half of a surrogate pair takes the other one with it.
+_PAIR = r"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_ESCAPE = re.compile(rf"\\(?:{_PAIR}|u[0-9a-fA-F]{{4}}|.)", re.DOTALL)
 _ESCAPE_OR_STAR = re.compile(rf"{_ESCAPE.pattern}|\*", re.DOTALL)
 _SHORT_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"', "*": "*"}
@@ -37,7 +40,7 @@ def operand(token: re.Match[str]) -> Literal | Member:
     text = token[0]
     if text[0] in "\"'":
         # Most strings are known by their second quote being the end, without the expression.
-        if text.find(text[0], 1) == len(text) - 1 or _ONE_STRING.fullmatch(text):
+        if text.find(text[0], 1) == len(text) - 1 or STRING.fullmatch(text):
             return quoted_literal(text[1:-1], token.start())
         return member(token)
     if '"' in text or "'" in text:

@@ -75,7 +75,8 @@ class Builder:
     def function(self, parts: list[Any]) -> Call:
         name = parts[0]
         if name[0][0] in "-\"'":
-            raise FilterSyntaxError(f"{quote(name[0])} is no function's name", name.start())
+            message = f"{quote(name[0])} is no function's name"
+            raise FilterSyntaxError(message, name.start(), literals.BETWEEN)
         return Call(name[0], parts[2] if len(parts) == 4 else (), name.start())
 
     call = function

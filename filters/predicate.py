@@ -15,7 +15,10 @@ Test = Callable[[Any], bool]
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """A compiled filter, to be called with a message, and the paths of the fields it looks at."""
+    """A compiled filter, to be called with a message, and the paths of the fields it looks at.
+
+    Only the empty filter, which matches everything, looks at none.
+    """
 
     matches: Test
     fields: frozenset[str]

@@ -1,8 +1,8 @@
 """Which fields the filters of a resource may name: one declaration for all that reads them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from operator import attrgetter
-from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement
@@ -17,10 +17,11 @@ from filters.strings import Map, Text
 Path = tuple[str, ...]
 
 
+@dataclass(frozen=True, eq=False)
 class Message(Field):
     """A nested message; its fields are columns of the same row, NULL where the message is unset.
 
-    >>> Message("Where it happened", start_byte=Int64(table.c.start_byte))
+    >>> Message({"start_byte": Int64(table.c.start_byte)}, description="Where it happened.")
     """
 
     fields: Mapping[str, Field]
@@ -29,10 +30,6 @@ class Message(Field):
     is_container = True
     has_presence = True
     type_name = "message"
-
-    def __init__(self, description: str = "", /, **fields: Field) -> None:
-        super().__init__(description=description)
-        object.__setattr__(self, "fields", MappingProxyType(fields))
 
     @property
     def columns(self) -> tuple[ColumnElement[Any], ...]:

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, true
+from sqlalchemy import ColumnElement
 
-from filters import FilterError, FilterSyntaxError, compile_sql, parse_order_by
-from filters.caching import LONGEST_KEPT
+from filters import LONGEST_KEPT, FilterError, FilterSyntaxError, compile_sql, parse_order_by
 from server.domain.errors import FilterSyntaxRefused, FilterTypeRefused
 from server.resources.resource import Resource
 from server.store.statements import Choice, Key
@@ -30,13 +29,12 @@ def _conditions(
 ) -> tuple[ColumnElement[bool] | None, ColumnElement[bool] | None]:
     """The filter on the table's columns, and on those of the counts if these have all it names."""
     counts = resource.counts
-    if not text.strip():
-        return None, None if counts is None else true()
     with refused("filter"):
         compiled = compile_sql(text, resource.filters)
+    where = compiled.where if compiled.fields else None
     if counts is None or not compiled.fields <= counts.fields().keys():
-        return compiled.where, None
-    return compiled.where, compile_sql(text, counts).where
+        return where, None
+    return where, compile_sql(text, counts).where
 
 
 def _order(text: str, resource: Resource[Any, Any]) -> tuple[Key, ...]:

@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from filters.describe import fill
+from filters import fill
 from server.resources.event import EVENT
 from server.resources.exception import EXCEPTION
 from server.resources.guide_entry import GUIDE_ENTRY, GUIDE_ENTRY_REVISION

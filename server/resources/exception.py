@@ -133,9 +133,11 @@ FILTERS = Schema(
     stage=Enum(AutomationStage, _c.stage, description="The stage of the automation."),
     extra=Map(_c.extra, description="What else is known, `extra.host = worker-3`."),
     location=Message(
-        "Where in the run's code or output it happened.",
-        start_byte=Int64(_c.start_byte, description="Its first byte."),
-        end_byte=Int64(_c.end_byte, description="The byte after its last one."),
+        {
+            "start_byte": Int64(_c.start_byte, description="Its first byte."),
+            "end_byte": Int64(_c.end_byte, description="The byte after its last one."),
+        },
+        description="Where in the run's code or output it happened.",
     ),
     execution_id=filters.Text(_c.execution_id, description="Which execution within the run broke."),
     number=Int64(_c.number, description="Its number.", orderable=True),

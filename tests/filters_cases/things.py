@@ -129,10 +129,12 @@ SCHEMA = filters.Schema(
     ratio=filters.Double(_c.ratio),
     active=filters.Bool(_c.active),
     location=filters.Message(
-        "Where it happened.",
-        start_byte=filters.Int64(_c.start_byte),
-        end_byte=filters.Int64(_c.end_byte),
-        file=filters.Text(_c.file),
+        {
+            "start_byte": filters.Int64(_c.start_byte),
+            "end_byte": filters.Int64(_c.end_byte),
+            "file": filters.Text(_c.file),
+        },
+        description="Where it happened.",
     ),
     extra=filters.Map(_c.extra),
     create_time=filters.Timestamp(_c.create_time, orderable=True),

@@ -1,6 +1,7 @@
 """Our loop over the tables takes what Lark's own takes, and builds in the same order."""
 
 import os
+import re
 from importlib.resources import files
 
 import pytest
@@ -9,6 +10,7 @@ from lark import Lark, Transformer
 from lark.exceptions import UnexpectedInput
 
 import filters
+from filters import literals, syntax_errors
 from filters.lalr import Parser
 from tests.filters_cases import random_filters, things
 from tests.unit.filters.test_fuzz import texts
@@ -56,6 +58,18 @@ def answer(parse, text):
         return parse(text)
     except (filters.FilterSyntaxError, UnexpectedInput):
         return "refused"
+
+
+def test_the_expressions_elsewhere_are_those_of_the_grammar():
+    known = {str(each.name): each.pattern.to_regexp() for each in larks.terminals}
+    grammars = re.compile(known["MEMBER"])
+    for code in (*range(0x3100), 0xFEFF, 0x1F525):
+        after = chr(code)
+        is_character = bool(re.fullmatch(known["MEMBER"], f"a{after}a")) and after != "."
+        assert (not syntax_errors._WORD.match(f"AND{after}")) == is_character, repr(after)
+    for text in ('"', '""', '"a', '"\\"', '"\\""', '"\\\\"', "'\"'", "'\n'", "'\\", "'a'b'"):
+        found, expected = (each.match(text) for each in (literals.STRING, grammars))
+        assert (found and found[0]) == (expected and expected[0]), text
 
 
 def test_every_case_is_built_as_lark_builds_it():

@@ -149,6 +149,29 @@ def test_a_text_to_look_for_has_a_limit(text):
     filters.compile_sql(f"message = {'x' * 16000}", things.SCHEMA)
 
 
+@pytest.mark.parametrize(
+    ("text", "each"),
+    [
+        ("message:{} ", 500),
+        ("message contains {} ", 500),
+        ("message != {}* ", 500),
+        ("extra.a != *{} ", 500),
+        ("{} ", 500),
+        ("message:({0} OR {0}) ", 1000),
+    ],
+)
+def test_the_texts_to_look_for_have_a_limit_together(text, each):
+    """PostgreSQL would look for all of them in every row."""
+    one = text.format("x" * 500)
+    fitting = one * (2000 // each)
+    filters.compile_sql(fitting, things.SCHEMA)
+    for compile_text in (filters.compile_sql, filters.compile_predicate):
+        with pytest.raises(filters.FilterTypeError, match="more than 2000 characters") as refused:
+            compile_text(f"{fitting} -message:'y'", things.SCHEMA)
+        assert refused.value.offset == len(fitting) + len(" -message:")
+    filters.compile_sql(f"{fitting} message = {'x' * 3000} group = {'y' * 3000}", things.SCHEMA)
+
+
 @pytest.mark.parametrize("zeros", ["0" * 4301, "-" + "0" * 4301, f"'{'0' * 4301}'"])
 def test_a_number_may_begin_with_any_number_of_zeros(zeros):
     filters.compile_sql(f"count = {zeros}", things.SCHEMA)
