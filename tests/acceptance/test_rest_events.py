@@ -168,15 +168,17 @@ def test_what_the_service_says_about_an_exception_is_listed(
     exception = raised(http, stack, thread, extra={"output": "Traceback …"})
     resolve = http.post(f"{exception['name']}:resolve", json={"resolution_note": "fixed"})
     assert resolve.status_code == 200
-    resolved, output, told = answered(http.get(f"{thread}/events"))["events"]
-    for event, content in ((resolved, "system_message"), (told, "system_message")):
+    drafted, resolved, output, told = answered(http.get(f"{thread}/events"))["events"]
+    for event, content in ((each, "system_message") for each in (drafted, resolved, told)):
         assert_shape(event, content, about_exception=True)
     assert_shape(output, "tool_call_result", about_exception=True)
     assert told["system_message"] == {"content": "Raised: `boom`"}
     assert set(output["tool_call_result"]) == {"tool_call_id", "result"}
     assert output["tool_call_result"]["result"] == "Traceback …"
     assert resolved["system_message"] == {"content": "Resolved by users/local: `fixed`"}
-    assert {event["exception"] for event in (resolved, output, told)} == {exception["name"]}
+    assert {event["exception"] for event in (drafted, resolved, output, told)} == {
+        exception["name"]
+    }
 
 
 def test_the_published_filters(http: httpx.Client, stack: Any, thread: str) -> None:

@@ -227,8 +227,8 @@ def test_total_size_respects_show_deleted(http: httpx.Client, workspace: str) ->
             [],
         ),
         (
-            "(title contains 'My Guide Entry' OR resolution_steps contains 'error') "
-            + 'AND create_time > "2025-01-01T00:00:00Z"',
+            """(title contains 'My Guide Entry' OR resolution_steps contains 'error')
+            AND create_time > "2025-01-01T00:00:00Z" """,
             ["titled"],
         ),
         ("NOT title:*", ["steps", "code", "notes", "old"]),

@@ -4,12 +4,18 @@ import uuid
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 from google.rpc import error_details_pb2
 from kintsugi.v1 import exception_pb2
 from kintsugi.v1 import guide_entry_pb2 as pb
 from kintsugi.v1 import guide_entry_service_pb2 as service
 
+from filters import Schema, compile_sql
+from server.resources.document import DOCUMENT
+from server.resources.guide_entry import FILTERS, REVISION_FILTERS
+from server.store.statements import Choice, Key, Statements
+from server.store.tables import guide_entries
 from tests.integration.client import WORKSPACE, Client, detail, reason, violations
 
 AUTOMATION = f"{WORKSPACE}/automations/billing"
@@ -555,3 +561,53 @@ def test_a_resolve_that_fails_drafts_nothing(client: Client, guides: Guides) -> 
     with pytest.raises(grpc.RpcError):
         client.resolve(raised.name, resolution_note="n")
     assert not drafts(guides, raised)
+
+
+# Speed, and the manual
+
+
+NEWEST = (Key("create_time", descending=True), Key("id", descending=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("title contains 'number 4711 '", "guide_entries_title_trgm"),
+        ("resolution_steps contains 'step 4711 '", "guide_entries_resolution_steps_trgm"),
+        ("resolution_code contains 'code 4711 '", "guide_entries_resolution_code_trgm"),
+        ("resolution_notes contains 'note 4711 '", "guide_entries_resolution_notes_trgm"),
+        ("root_cause contains 'cause 4711 '", "guide_entries_root_cause_trgm"),
+        ("content contains 'text 4711 '", "guide_entries_content_trgm"),
+        ("nobody_said_this", "guide_entries_root_cause_trgm"),
+        ("automation = a77", "guide_entries_automation"),
+        ('create_time > "2999-01-01T00:00:00Z"', "guide_entries_newest"),
+    ],
+)
+def test_an_index_serves_the_filter(database: str, text: str, index: str) -> None:
+    statements = Statements(guide_entries, ("id",), scope=("workspace",), workspace="workspace")
+    query = statements.first_page(Choice(compile_sql(text, FILTERS).where, NEWEST))
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            """
+            INSERT INTO guide_entries (workspace, id, automation, title, content, root_cause,
+              resolution_steps, resolution_code, resolution_notes, source_exception, source_run,
+              state, major, minor)
+            SELECT uid, 'g' || n, 'a' || n % 100, 'number ' || n || ' of all',
+              'text ' || n || ' of all', 'cause ' || n || ' of all',
+              'step ' || n || repeat(' and so on', 100),
+              'code ' || n || ' of all', 'note ' || n || ' of all', '', '', 1, 0, 1
+            FROM workspaces, generate_series(1, 20000) n
+            """
+        )
+        connection.execute("ANALYZE guide_entries")
+        [(workspace,)] = connection.execute("SELECT uid FROM workspaces").fetchall()
+        parent = f"{WORKSPACE}/automations/-"
+        bounds = {"scope_0": workspace, "parent": parent, "limit": 51, "skip": 0}
+        plan = connection.execute(f"EXPLAIN {query.text}", query.parameters(bounds)).fetchall()
+    assert index in str(plan), plan
+
+
+@pytest.mark.parametrize("schema", [FILTERS, REVISION_FILTERS])
+def test_the_manual_names_every_field_of_the_filters(schema: Schema) -> None:
+    manual = (DOCUMENT.parents[1] / "proto/kintsugi/v1/guide_entry_service.proto").read_text()
+    assert [path for path in schema.fields() if f"`{path}`" not in manual] == []

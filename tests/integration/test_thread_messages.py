@@ -73,7 +73,7 @@ def test_every_transition_is_told_with_who_did_it(client: Client) -> None:
     client.archive(raised.name)
     client.unarchive(raised.name)
     client.resolve(raised.name, resolution_note="the column was `renamed`")
-    assert said(client, raised.run)[1:] == [
+    assert said(client, raised.run)[1:7] == [
         "Assigned to users/ada by users/local.",
         "Assigned to users/bob by users/local.",
         "Unassigned by users/local.",
