@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from google.rpc.status_pb2 import Status
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
-from sqlalchemy import and_
+from sqlalchemy import and_, true
 
 from server.domain.call import remaining_seconds
 from server.domain.errors import (
@@ -193,5 +193,5 @@ def _pending(chosen: Choice) -> Choice:
     counted = chosen.counted
     if counted is not None:
         counted = and_(counted, COUNTED.c.state == pb.EXCEPTION_STATE_PENDING)
-    where = PENDING if chosen.where is None else and_(chosen.where, PENDING)
-    return Choice(where, chosen.order, is_short=False, counted=counted)
+    where = true() if chosen.where is None else chosen.where
+    return Choice(and_(where, PENDING), chosen.order, is_short=False, counted=counted)
