@@ -20,6 +20,10 @@ PAGE = 100
 CountPage: TypeAlias = (
     service.CountExceptionsByGroupResponse | service.CountExceptionsByAutomationResponse
 )
+BulkRequest: TypeAlias = service.BulkResolveExceptionsRequest | service.BulkArchiveExceptionsRequest
+BulkResponse: TypeAlias = (
+    service.BulkResolveExceptionsResponse | service.BulkArchiveExceptionsResponse
+)
 
 
 class Client:
@@ -107,6 +111,12 @@ class Client:
                 request_id=new_request_id(),
             ),
         )
+
+    def bulk(self, request: BulkRequest) -> BulkResponse:
+        """Resolves or archives what matches, or, without `force`, only tells what does."""
+        if isinstance(request, service.BulkResolveExceptionsRequest):
+            return self._call(self._stub.BulkResolveExceptions, request)
+        return self._call(self._stub.BulkArchiveExceptions, request)
 
     def watch(
         self, matching: str = "", after: str = ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import names, settings
+from cli.bulk import bulk
 from cli.counts import counts
 from cli.watch import watch
 
@@ -34,6 +35,7 @@ def exceptions() -> None:
     os.environ.setdefault(*settings.QUIET)
 
 
+exceptions.add_command(bulk)
 exceptions.add_command(counts)
 exceptions.add_command(watch)
 

@@ -165,6 +165,25 @@ class IllegalTransition(KintsugiError):
         return [error_details_pb2.PreconditionFailure(violations=[violation])]
 
 
+class TooManyMatches(KintsugiError):
+    """More was found than the caller said it may be; nothing was done."""
+
+    code = code_pb2.FAILED_PRECONDITION
+    reason = reasons.TOO_MANY_MATCHES
+
+    def __init__(self, found: int, accepted: int) -> None:
+        super().__init__(
+            f"{found} or more match, {accepted} were accepted; look again without force",
+            {"match_count": str(found)},
+        )
+
+    def details(self) -> Sequence[Message]:
+        violation = error_details_pb2.PreconditionFailure.Violation(
+            type="COUNT", subject="max_count", description=self.message
+        )
+        return [error_details_pb2.PreconditionFailure(violations=[violation])]
+
+
 class CursorExpired(KintsugiError):
     code = code_pb2.FAILED_PRECONDITION
     reason = reasons.CURSOR_EXPIRED

@@ -12,7 +12,7 @@ from kintsugi.v1 import exception_service_pb2 as service
 from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceServicer
 
 from server.domain.names import ExceptionGroupName, ExceptionName, WorkspaceName
-from server.operations import exception_counts
+from server.operations import bulk, exception_counts
 from server.operations import exceptions as operations
 from server.resources.collection import Collection
 from server.resources.exception import EXCEPTION
@@ -77,6 +77,16 @@ class ExceptionService(ExceptionServiceServicer):
         self, request: service.UnarchiveExceptionRequest, context: grpc.ServicerContext
     ) -> pb.Exception:
         return operations.unarchive(self._exceptions, request)
+
+    def BulkResolveExceptions(
+        self, request: service.BulkResolveExceptionsRequest, context: grpc.ServicerContext
+    ) -> service.BulkResolveExceptionsResponse:
+        return bulk.bulk_resolve(self._exceptions, request)
+
+    def BulkArchiveExceptions(
+        self, request: service.BulkArchiveExceptionsRequest, context: grpc.ServicerContext
+    ) -> service.BulkArchiveExceptionsResponse:
+        return bulk.bulk_archive(self._exceptions, request)
 
     def CountExceptionsByGroup(
         self, request: service.CountExceptionsByGroupRequest, context: grpc.ServicerContext

@@ -235,6 +235,20 @@ def test_counts_by_automation_and_by_group(client: Client, raised: dict[str, Any
     assert counted["count"] == 2
 
 
+def test_bulk_shows_what_matches_and_then_changes_it(client: Client) -> None:
+    automation = f"bulk-{uuid.uuid4().hex}"
+    words = ("--automation", automation, "--run", "1", "--message")
+    ids = [id_of(client.json("create", *words, message)) for message in ("first", "second")]
+    matching = ("--filter", f"automation = {automation}")
+    asked = client("bulk", "archive", *matching)
+    assert all(id in asked.stdout for id in ids)
+    assert client.json("get", ids[0])["state"] == "EXCEPTION_STATE_PENDING"
+    done = client("bulk", "resolve", *matching, "--note", "repaired", "--yes")
+    assert done.stdout.splitlines()[-1] == "2 resolved", done.stderr
+    assert client.json("get", ids[1])["resolution_note"] == "repaired"
+    assert client("bulk", "archive", *matching, "--yes").stdout == "nothing was changed\n"
+
+
 def test_counts_refuse_what_is_no_filter(client: Client) -> None:
     done = client("counts", "--filter", "stat = PENDING")
     assert done.returncode != 0

@@ -112,6 +112,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The server is about to stop. UNAVAILABLE with a `RetryInfo`; go on from the
     last cursor at another one.
     """
+    TOO_MANY_MATCHES: _ErrorReason.ValueType  # 21
+    """More exceptions match than `max_count` accepts, and none was changed.
+    FAILED_PRECONDITION with how many in the metadata `match_count`. Sample:
+    "130 or more match, 120 were accepted; look again without force".
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the `google.rpc.ErrorInfo` that comes with
@@ -208,5 +213,10 @@ TOO_MANY_STREAMS: ErrorReason.ValueType  # 19
 SERVER_STOPPING: ErrorReason.ValueType  # 20
 """The server is about to stop. UNAVAILABLE with a `RetryInfo`; go on from the
 last cursor at another one.
+"""
+TOO_MANY_MATCHES: ErrorReason.ValueType  # 21
+"""More exceptions match than `max_count` accepts, and none was changed.
+FAILED_PRECONDITION with how many in the metadata `match_count`. Sample:
+"130 or more match, 120 were accepted; look again without force".
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -835,3 +835,269 @@ class UpdateExceptionGroupRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateExceptionGroupRequest: _TypeAlias = UpdateExceptionGroupRequest  # noqa: Y015
+
+@_typing.final
+class BulkResolveExceptionsRequest(_message.Message):
+    """A request to resolve all exceptions that match a filter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    MAX_COUNT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RESOLUTION_NOTE_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Required. Format: organizations/{organization}/workspaces/{workspace}"""
+    filter: _builtins.str
+    """Required. Which of the PENDING exceptions, in the language of
+    ListExceptions and with its fields. At most 16 KiB.
+    Example: automation = invoices AND create_time < "2026-01-01T00:00:00Z"
+    """
+    force: _builtins.bool
+    """Optional. Whether to change them; without it, the answer only says which
+    there are.
+    """
+    max_count: _builtins.int
+    """Optional, but with `force` at least 1. The most exceptions that may match:
+    `match_count` of the preview and what may have been added since. If more
+    do, nothing is changed and the call is FAILED_PRECONDITION; all calls up to
+    the last page together never change more. Example: 120
+    """
+    page_size: _builtins.int
+    """Optional. The most exceptions that this call changes: 0 means 50, above
+    1000 means 1000, negative is an error. Where time gets short, it ends
+    earlier.
+    """
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the call before: goes on behind what that one
+    did. All other parameters but `page_size` must be as they were.
+    """
+    request_id: _builtins.str
+    """Optional. The same for all calls up to the last page, it keeps any exception
+    from being changed twice by them (AIP-155), even if somebody reopens it in
+    between. A repeated call goes on with what is left. Best a random UUID, at
+    most 128 bytes.
+    """
+    resolution_note: _builtins.str
+    """Optional. What was done about all of them. At most 16 KiB.
+    Example: "the supplier's interface answers again"
+    """
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        force: _builtins.bool = ...,
+        max_count: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        resolution_note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "force", b"force", "max_count", b"max_count", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "request_id", b"request_id", "resolution_note", b"resolution_note"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkResolveExceptionsRequest: _TypeAlias = BulkResolveExceptionsRequest  # noqa: Y015
+
+@_typing.final
+class BulkResolveExceptionsResponse(_message.Message):
+    """What was done, or, without `force`, what would be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MATCH_COUNT_FIELD_NUMBER: _builtins.int
+    MATCH_COUNT_IS_LOWER_BOUND_FIELD_NUMBER: _builtins.int
+    MATCH_SAMPLE_FIELD_NUMBER: _builtins.int
+    REMAINING_COUNT_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token to go on with; empty when all were got to, and without `force`."""
+    match_count: _builtins.int
+    """How many exceptions matched before the first of them was changed."""
+    match_count_is_lower_bound: _builtins.bool
+    """Whether `match_count` is only the least there are: counting stops at
+    1,000,000, unless the filter names nothing but `state`, `automation`,
+    `group` and `stage`. So many can't be changed at once.
+    """
+    remaining_count: _builtins.int
+    """How many of `match_count` are left for later calls."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BulkExceptionResult]:
+        """With `force`: what became of each exception that this call got to, in the
+        order of ListExceptions.
+        """
+
+    @_builtins.property
+    def match_sample(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Without `force`: the names of the first up to 100 of them."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___BulkExceptionResult] | None = ...,
+        next_page_token: _builtins.str = ...,
+        match_count: _builtins.int = ...,
+        match_count_is_lower_bound: _builtins.bool = ...,
+        match_sample: _abc.Iterable[_builtins.str] | None = ...,
+        remaining_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["match_count", b"match_count", "match_count_is_lower_bound", b"match_count_is_lower_bound", "match_sample", b"match_sample", "next_page_token", b"next_page_token", "remaining_count", b"remaining_count", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkResolveExceptionsResponse: _TypeAlias = BulkResolveExceptionsResponse  # noqa: Y015
+
+@_typing.final
+class BulkArchiveExceptionsRequest(_message.Message):
+    """A request to archive all exceptions that match a filter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    MAX_COUNT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Required. Format: organizations/{organization}/workspaces/{workspace}"""
+    filter: _builtins.str
+    """Required. Which of the PENDING exceptions, in the language of
+    ListExceptions and with its fields. At most 16 KiB.
+    Example: automation = invoices AND create_time < "2026-01-01T00:00:00Z"
+    """
+    force: _builtins.bool
+    """Optional. Whether to change them; without it, the answer only says which
+    there are.
+    """
+    max_count: _builtins.int
+    """Optional, but with `force` at least 1. The most exceptions that may match:
+    `match_count` of the preview and what may have been added since. If more
+    do, nothing is changed and the call is FAILED_PRECONDITION; all calls up to
+    the last page together never change more. Example: 120
+    """
+    page_size: _builtins.int
+    """Optional. The most exceptions that this call changes: 0 means 50, above
+    1000 means 1000, negative is an error. Where time gets short, it ends
+    earlier.
+    """
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the call before: goes on behind what that one
+    did. All other parameters but `page_size` must be as they were.
+    """
+    request_id: _builtins.str
+    """Optional. The same for all calls up to the last page, it keeps any exception
+    from being changed twice by them (AIP-155), even if somebody reopens it in
+    between. A repeated call goes on with what is left. Best a random UUID, at
+    most 128 bytes.
+    """
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        force: _builtins.bool = ...,
+        max_count: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "force", b"force", "max_count", b"max_count", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkArchiveExceptionsRequest: _TypeAlias = BulkArchiveExceptionsRequest  # noqa: Y015
+
+@_typing.final
+class BulkArchiveExceptionsResponse(_message.Message):
+    """What was done, or, without `force`, what would be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MATCH_COUNT_FIELD_NUMBER: _builtins.int
+    MATCH_COUNT_IS_LOWER_BOUND_FIELD_NUMBER: _builtins.int
+    MATCH_SAMPLE_FIELD_NUMBER: _builtins.int
+    REMAINING_COUNT_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token to go on with; empty when all were got to, and without `force`."""
+    match_count: _builtins.int
+    """How many exceptions matched before the first of them was changed."""
+    match_count_is_lower_bound: _builtins.bool
+    """Whether `match_count` is only the least there are: counting stops at
+    1,000,000, unless the filter names nothing but `state`, `automation`,
+    `group` and `stage`. So many can't be changed at once.
+    """
+    remaining_count: _builtins.int
+    """How many of `match_count` are left for later calls."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BulkExceptionResult]:
+        """With `force`: what became of each exception that this call got to, in the
+        order of ListExceptions.
+        """
+
+    @_builtins.property
+    def match_sample(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Without `force`: the names of the first up to 100 of them."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___BulkExceptionResult] | None = ...,
+        next_page_token: _builtins.str = ...,
+        match_count: _builtins.int = ...,
+        match_count_is_lower_bound: _builtins.bool = ...,
+        match_sample: _abc.Iterable[_builtins.str] | None = ...,
+        remaining_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["match_count", b"match_count", "match_count_is_lower_bound", b"match_count_is_lower_bound", "match_sample", b"match_sample", "next_page_token", b"next_page_token", "remaining_count", b"remaining_count", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkArchiveExceptionsResponse: _TypeAlias = BulkArchiveExceptionsResponse  # noqa: Y015
+
+@_typing.final
+class BulkExceptionResult(_message.Message):
+    """What became of one exception."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXCEPTION_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    exception: _builtins.str
+    """Its name."""
+    @_builtins.property
+    def status(self) -> _status_pb2.Status:
+        """`code` is 0 where it was changed; otherwise why it wasn't, as the single call
+        would have said, and it is as it was.
+        """
+
+    def __init__(
+        self,
+        *,
+        exception: _builtins.str = ...,
+        status: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exception", b"exception", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkExceptionResult: _TypeAlias = BulkExceptionResult  # noqa: Y015

@@ -82,6 +82,16 @@ class ExceptionServiceStub:
                 request_serializer=kintsugi_dot_v1_dot_exception__service__pb2.UnarchiveExceptionRequest.SerializeToString,
                 response_deserializer=kintsugi_dot_v1_dot_exception__pb2.Exception.FromString,
                 _registered_method=True)
+        self.BulkResolveExceptions = channel.unary_unary(
+                '/kintsugi.v1.ExceptionService/BulkResolveExceptions',
+                request_serializer=kintsugi_dot_v1_dot_exception__service__pb2.BulkResolveExceptionsRequest.SerializeToString,
+                response_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.BulkResolveExceptionsResponse.FromString,
+                _registered_method=True)
+        self.BulkArchiveExceptions = channel.unary_unary(
+                '/kintsugi.v1.ExceptionService/BulkArchiveExceptions',
+                request_serializer=kintsugi_dot_v1_dot_exception__service__pb2.BulkArchiveExceptionsRequest.SerializeToString,
+                response_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.BulkArchiveExceptionsResponse.FromString,
+                _registered_method=True)
         self.CountExceptionsByGroup = channel.unary_unary(
                 '/kintsugi.v1.ExceptionService/CountExceptionsByGroup',
                 request_serializer=kintsugi_dot_v1_dot_exception__service__pb2.CountExceptionsByGroupRequest.SerializeToString,
@@ -189,6 +199,24 @@ class ExceptionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BulkResolveExceptions(self, request, context):
+        """Resolves every PENDING exception that matches a filter, each as
+        ResolveException would, in calls of some each. Without `force` nothing is
+        changed: it answers how many there are, and some of their names (AIP-165).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BulkArchiveExceptions(self, request, context):
+        """Archives every PENDING exception that matches a filter, each as
+        ArchiveException would, in calls of some each. Without `force` nothing is
+        changed: it answers how many there are, and some of their names (AIP-165).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CountExceptionsByGroup(self, request, context):
         """Counts the exceptions that match a filter by their groups. Ungrouped ones
         are a row whose group has an empty name. Exact and cheap at any number for a
@@ -268,6 +296,16 @@ def add_ExceptionServiceServicer_to_server(servicer, server):
                     servicer.UnarchiveException,
                     request_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.UnarchiveExceptionRequest.FromString,
                     response_serializer=kintsugi_dot_v1_dot_exception__pb2.Exception.SerializeToString,
+            ),
+            'BulkResolveExceptions': grpc.unary_unary_rpc_method_handler(
+                    servicer.BulkResolveExceptions,
+                    request_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.BulkResolveExceptionsRequest.FromString,
+                    response_serializer=kintsugi_dot_v1_dot_exception__service__pb2.BulkResolveExceptionsResponse.SerializeToString,
+            ),
+            'BulkArchiveExceptions': grpc.unary_unary_rpc_method_handler(
+                    servicer.BulkArchiveExceptions,
+                    request_deserializer=kintsugi_dot_v1_dot_exception__service__pb2.BulkArchiveExceptionsRequest.FromString,
+                    response_serializer=kintsugi_dot_v1_dot_exception__service__pb2.BulkArchiveExceptionsResponse.SerializeToString,
             ),
             'CountExceptionsByGroup': grpc.unary_unary_rpc_method_handler(
                     servicer.CountExceptionsByGroup,
@@ -534,6 +572,60 @@ class ExceptionService:
             '/kintsugi.v1.ExceptionService/UnarchiveException',
             kintsugi_dot_v1_dot_exception__service__pb2.UnarchiveExceptionRequest.SerializeToString,
             kintsugi_dot_v1_dot_exception__pb2.Exception.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BulkResolveExceptions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kintsugi.v1.ExceptionService/BulkResolveExceptions',
+            kintsugi_dot_v1_dot_exception__service__pb2.BulkResolveExceptionsRequest.SerializeToString,
+            kintsugi_dot_v1_dot_exception__service__pb2.BulkResolveExceptionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BulkArchiveExceptions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kintsugi.v1.ExceptionService/BulkArchiveExceptions',
+            kintsugi_dot_v1_dot_exception__service__pb2.BulkArchiveExceptionsRequest.SerializeToString,
+            kintsugi_dot_v1_dot_exception__service__pb2.BulkArchiveExceptionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -78,6 +78,16 @@ class ExceptionServiceStub:
     other state; ALREADY_EXISTS, naming the twin, if it was raised again
     meanwhile and the twin is pending.
     """
+    BulkResolveExceptions: _grpc.UnaryUnaryMultiCallable[_exception_service_pb2.BulkResolveExceptionsRequest, _exception_service_pb2.BulkResolveExceptionsResponse]
+    """Resolves every PENDING exception that matches a filter, each as
+    ResolveException would, in calls of some each. Without `force` nothing is
+    changed: it answers how many there are, and some of their names (AIP-165).
+    """
+    BulkArchiveExceptions: _grpc.UnaryUnaryMultiCallable[_exception_service_pb2.BulkArchiveExceptionsRequest, _exception_service_pb2.BulkArchiveExceptionsResponse]
+    """Archives every PENDING exception that matches a filter, each as
+    ArchiveException would, in calls of some each. Without `force` nothing is
+    changed: it answers how many there are, and some of their names (AIP-165).
+    """
     CountExceptionsByGroup: _grpc.UnaryUnaryMultiCallable[_exception_service_pb2.CountExceptionsByGroupRequest, _exception_service_pb2.CountExceptionsByGroupResponse]
     """Counts the exceptions that match a filter by their groups. Ungrouped ones
     are a row whose group has an empty name. Exact and cheap at any number for a
@@ -141,6 +151,16 @@ class ExceptionServiceAsyncStub(ExceptionServiceStub):
     """Makes an ARCHIVED exception PENDING again. FAILED_PRECONDITION in any
     other state; ALREADY_EXISTS, naming the twin, if it was raised again
     meanwhile and the twin is pending.
+    """
+    BulkResolveExceptions: _aio.UnaryUnaryMultiCallable[_exception_service_pb2.BulkResolveExceptionsRequest, _exception_service_pb2.BulkResolveExceptionsResponse]  # type: ignore[assignment]
+    """Resolves every PENDING exception that matches a filter, each as
+    ResolveException would, in calls of some each. Without `force` nothing is
+    changed: it answers how many there are, and some of their names (AIP-165).
+    """
+    BulkArchiveExceptions: _aio.UnaryUnaryMultiCallable[_exception_service_pb2.BulkArchiveExceptionsRequest, _exception_service_pb2.BulkArchiveExceptionsResponse]  # type: ignore[assignment]
+    """Archives every PENDING exception that matches a filter, each as
+    ArchiveException would, in calls of some each. Without `force` nothing is
+    changed: it answers how many there are, and some of their names (AIP-165).
     """
     CountExceptionsByGroup: _aio.UnaryUnaryMultiCallable[_exception_service_pb2.CountExceptionsByGroupRequest, _exception_service_pb2.CountExceptionsByGroupResponse]  # type: ignore[assignment]
     """Counts the exceptions that match a filter by their groups. Ungrouped ones
@@ -256,6 +276,28 @@ class ExceptionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes an ARCHIVED exception PENDING again. FAILED_PRECONDITION in any
         other state; ALREADY_EXISTS, naming the twin, if it was raised again
         meanwhile and the twin is pending.
+        """
+
+    @_abc_1.abstractmethod
+    def BulkResolveExceptions(
+        self,
+        request: _exception_service_pb2.BulkResolveExceptionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exception_service_pb2.BulkResolveExceptionsResponse, _abc.Awaitable[_exception_service_pb2.BulkResolveExceptionsResponse]]:
+        """Resolves every PENDING exception that matches a filter, each as
+        ResolveException would, in calls of some each. Without `force` nothing is
+        changed: it answers how many there are, and some of their names (AIP-165).
+        """
+
+    @_abc_1.abstractmethod
+    def BulkArchiveExceptions(
+        self,
+        request: _exception_service_pb2.BulkArchiveExceptionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exception_service_pb2.BulkArchiveExceptionsResponse, _abc.Awaitable[_exception_service_pb2.BulkArchiveExceptionsResponse]]:
+        """Archives every PENDING exception that matches a filter, each as
+        ArchiveException would, in calls of some each. Without `force` nothing is
+        changed: it answers how many there are, and some of their names (AIP-165).
         """
 
     @_abc_1.abstractmethod
