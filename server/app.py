@@ -92,7 +92,9 @@ class Server:
             settings.database_url,
             Patience(settings.checkpoint_seconds, settings.slow_reader_seconds),
         )
-        self._repetitions = [watch_orphans(store), keep_folding(store)]
+        # While the database is away, what is tried so often must not slow the calls' own return.
+        self._counting = Database(settings.database_url, connections=1)
+        self._repetitions = [watch_orphans(store), keep_folding(self._counting)]
         self._health = Health(lambda: self._hub.is_fresh)
         self._grpc = self._build(services(store, self._hub))
 
@@ -115,6 +117,7 @@ class Server:
         for repetition in self._repetitions:
             repetition.close()
         self._notifier.close()
+        self._counting.close()
         self._database.close()
 
     def _build(self, served: Sequence[Served]) -> grpc.Server:

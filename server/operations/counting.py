@@ -4,18 +4,18 @@ How they are read is in `exception_counts.py`; what is kept is in `store/counts.
 """
 
 from server.operations.background import Repetition
+from server.store.connection import Database
 from server.store.count_rollup import BATCH, fold
-from server.store.store import Store
 
 _FOLD_SECONDS = 1
 
 
-def keep_folding(store: Store) -> Repetition:
+def keep_folding(database: Database) -> Repetition:
     """Folds what was counted since, about every second, until it is closed."""
-    return Repetition("counts", lambda: fold_all(store), _FOLD_SECONDS)
+    return Repetition("counts", lambda: fold_all(database), _FOLD_SECONDS)
 
 
-def fold_all(store: Store) -> None:
+def fold_all(database: Database) -> None:
     """Folds batches until there is little left, or somebody else does it."""
-    while fold(store.database) == BATCH:
+    while fold(database) == BATCH:
         pass
