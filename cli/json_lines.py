@@ -8,8 +8,8 @@ import json
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
-"""What some programs take for the end of a line, and JSON lets stand."""
+_ESCAPED = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
+"""What acts on terminals, or what some programs take for the end of a line; JSON lets it stand."""
 
 
 def json_line(message: Message) -> str:
@@ -17,4 +17,4 @@ def json_line(message: Message) -> str:
     fields = MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
-    return json.dumps(fields, ensure_ascii=False).translate(_LINE_ENDS)
+    return json.dumps(fields, ensure_ascii=False).translate(_ESCAPED)

@@ -19,7 +19,7 @@ class Beginning:
     """The filter of the stream, and which of the events that match it aren't to be shown."""
 
     matching: str
-    since: tuple[int, int] = (0, 0)
+    since: tuple[int, int, int] = (0, 0, 0)
     seen: frozenset[str] = frozenset()
     unfinished: frozenset[str] = frozenset()
 
@@ -30,17 +30,17 @@ class Beginning:
         if len(last) < max(lines, 1):
             return cls(matching)
         unfinished = _newest(threads, thread, both(matching, UNFINISHED), PAGE)
-        oldest = min((event.create_time for event in [*last, *unfinished]), key=_order)
+        oldest = min((event.create_time for event in [*last, *unfinished]), key=_moment)
         return cls(
             both(matching, f'create_time >= "{oldest.ToJsonString()}"'),
-            _order(last[-1].create_time),
+            _place(last[-1]),
             frozenset() if lines else frozenset(event.name for event in last),
             frozenset(event.name for event in unfinished),
         )
 
     def includes(self, event: pb.Event) -> bool:
         """Whether it is one of the last, or wasn't whole yet, or came later."""
-        recent = _order(event.create_time) >= self.since and event.name not in self.seen
+        recent = _place(event) >= self.since and event.name not in self.seen
         return recent or event.name in self.unfinished
 
 
@@ -53,5 +53,10 @@ def _newest(threads: Threads, thread: str, matching: str, limit: int) -> list[pb
     return [event for page in threads.pages(thread, limit, matching) for event in page.events]
 
 
-def _order(time: Timestamp) -> tuple[int, int]:
+def _place(event: pb.Event) -> tuple[int, int, int]:
+    """Where it stands among all: many may be of one time."""
+    return *_moment(event.create_time), int(event.name.rpartition("/")[2])
+
+
+def _moment(time: Timestamp) -> tuple[int, int]:
     return time.seconds, time.nanos

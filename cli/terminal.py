@@ -17,7 +17,8 @@ from cli import names, settings
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What acts on the terminal, or turns the direction of the text around it."""
 
 
 def say(text: str) -> None:
@@ -29,7 +30,12 @@ def say(text: str) -> None:
 
 def printable(text: str) -> str:
     """The text with control characters spelled out, so that none of them acts on the terminal."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\r\n", "\n"))
+    return _CONTROL.sub(lambda found: _spelled_out(found[0]), text.replace("\r\n", "\n"))
+
+
+def _spelled_out(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 class Clock:

@@ -6,6 +6,8 @@ A position is (epoch, transaction, id): the order in which changes are known to 
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from operator import attrgetter
 from time import monotonic
 from typing import Any, NamedTuple, Self
 
@@ -16,8 +18,9 @@ from server.domain.errors import CursorExpired
 from server.domain.names import WorkspaceName
 from server.resources.exception import EXCEPTION
 from server.store.connection import Database, Row
-from server.store.following import LAST_ID, NEW_CHANGES, PAGE_ROWS
+from server.store.following import LAST_ID, NEW_CHANGES, PAGE_BYTES, PAGE_ROWS, SCAN_ROWS
 from server.store.topics import workspace_topic
+from server.streams.cursor import INT32, INT64, UINT64, numbers
 from server.streams.log import Log, Matches, Page
 from server.streams.sent import Sent
 
@@ -40,30 +43,47 @@ _MICROSECOND = timedelta(microseconds=1)
 _TIMES = ("create_time", "update_time", "last_occurrence_time")
 
 
+class _Found(NamedTuple):
+    """A change of the answer to NEW_CHANGES; without an `after` it is none of an exception."""
+
+    rank: int
+    position: Position
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    size: int
+    through: int
+
+
 class ChangeRecord:
-    """One change of one exception."""
+    """One change of one exception; its messages are made when somebody wants them."""
 
-    __slots__ = ("_after", "_before", "_cursor", "_sent", "position", "size")
-
-    def __init__(self, log: "ChangeLog", position: Position, before: Any, after: Any) -> None:
-        self.position = position
-        self._cursor = log.cursor(position)
-        self._after = log.message(after)
-        self._before = None if before is None else log.message(after | before)
+    def __init__(self, log: "ChangeLog", found: _Found) -> None:
+        self.position = found.position
+        self.size = 2 * found.size
+        self._log = log
+        self._found = found
         self._sent: dict[int, Sent] = {}
-        self.size = 2 * self._after.ByteSize()
 
     def sent(self, matches: Matches) -> Sent | None:
-        before = self._before is not None and (matches is None or matches(self._before))
+        before = self._found.before is not None and (matches is None or matches(self._before))
         after = matches is None or matches(self._after)
         change = _CHANGES.get((before, after))
         if change is None:
             return None
         if change not in self._sent:
+            cursor = self._log.cursor(self.position)
             self._sent[change] = Sent(
-                WatchExceptionsResponse(change=change, exception=self._after, cursor=self._cursor)
+                WatchExceptionsResponse(change=change, exception=self._after, cursor=cursor)
             )
         return self._sent[change]
+
+    @cached_property
+    def _before(self) -> pb.Exception:
+        return self._log.message((self._found.after or {}) | (self._found.before or {}))
+
+    @cached_property
+    def _after(self) -> pb.Exception:
+        return self._log.message(self._found.after or {})
 
 
 class _News(NamedTuple):
@@ -124,7 +144,8 @@ class ChangeLog(Log[Position]):
     def take(self, rows: Sequence[Row], head: Position) -> float | None:
         """Appends to the tail that ends at `head`; in how many seconds to look again, if so."""
         news = self._news(rows)
-        if news.end < head:  # another database than before: a copy that lags behind
+        if news.is_pruned or news.end < head:
+            # Behind it something is gone, or it is another database, a copy that lags behind.
             self.detach()
             return None
         self.extend(news.records, news.end)
@@ -139,14 +160,15 @@ class ChangeLog(Log[Position]):
 
     def _news(self, rows: Sequence[Row]) -> _News:
         _, epoch, horizon, is_held, is_pruned = rows[0][:5]
-        records = [
-            ChangeRecord(self, (row[5], int(row[6]), row[7]), row[8], row[9])
+        found = [
+            _Found(row[5], (row[6], int(row[7]), row[8]), *row[9:])
             for row in rows
             if row[5] is not None
         ]
-        records.sort(key=lambda record: record.position)
-        is_last = len(records) < PAGE_ROWS
-        end = (epoch, int(horizon) - 1, LAST_ID) if is_last else records[-1].position
+        found.sort(key=attrgetter("rank"))
+        is_last = not found or not _is_full(found)
+        end = (epoch, int(horizon) - 1, LAST_ID) if is_last else found[-1].position
+        records = [ChangeRecord(self, each) for each in found if each.after is not None]
         return _News(records, end, is_last, is_held, is_pruned)
 
     def _take_over(self, _page: Page[Position]) -> None:
@@ -158,8 +180,14 @@ class ChangeLog(Log[Position]):
 
     @staticmethod
     def _parse(text: str) -> Position:
-        epoch, xid, id = map(int, text.split("."))
+        epoch, xid, id = numbers(text, INT32, UINT64, INT64)
         return epoch, xid, id
+
+
+def _is_full(found: Sequence[_Found]) -> bool:
+    """Whether there may be more behind it."""
+    last = found[-1]
+    return last.rank == SCAN_ROWS or len(found) == PAGE_ROWS or last.through >= PAGE_BYTES
 
 
 def _parameters(following: Sequence[tuple[ChangeLog, Position]]) -> dict[str, Any]:

@@ -68,15 +68,15 @@ def follow_exceptions(
 
 def _matches(text: str, schema: Schema) -> Matches:
     with refused("filter"):
-        return compile_predicate(text, schema) if text.strip() else None
+        matches = compile_predicate(text, schema)
+    return matches if matches.fields else None
 
 
 def _follow(
     hub: Hub, log: Log[Any], matches: Matches, after: str, context: grpc.ServicerContext
 ) -> Iterator[Sent | None]:
     with hub.reader(log, matches, context.cancel) as reader:
-        reader.begin(after)
-        if not context.add_callback(reader.end):
+        if not (context.add_callback(reader.end) and reader.begin(after)):
             return
         # The caller is to know at once that it is connected, even if nothing ever comes.
         context.send_initial_metadata(())

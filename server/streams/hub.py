@@ -171,12 +171,18 @@ class Hub:
             self._is_failing = True
             return dict.fromkeys(logs, _POLL_SECONDS)
         except Exception:  # noqa: BLE001 - the other logs must go on
-            self._is_failing = True
-            _log.exception("following failed")
-            for log in logs:
-                log.detach()
-            return {}
+            return self._advance_apart(kind, logs)
         return again
+
+    def _advance_apart(self, kind: type[Log[Any]], logs: list[Log[Any]]) -> Logs:
+        """One by one, since it can't be done at once: it may be a single one that is bad."""
+        if len(logs) > 1:
+            again = [self._advance_kind(kind, [log]) for log in logs]
+            return {log: seconds for each in again for log, seconds in each.items()}
+        _log.exception("following failed", log=logs[0].name)
+        self._is_failing = True
+        logs[0].detach()
+        return {}
 
     def _tick(self, now: float) -> None:
         lag = now - self._found if self._is_failing else 0.0

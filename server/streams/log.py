@@ -20,7 +20,8 @@ from server.streams.sent import Sent
 _MAX_RECORDS = 512
 _MAX_BYTES = 1_048_576
 _BATCH = 32
-"""What a reader takes at once: while it is stuck, that much may be kept for it."""
+_BATCH_BYTES = 131_072
+"""What a reader takes at once: while it is stuck, that much, or one record, is kept for it."""
 
 Matches = Callable[[Any], bool] | None
 """A filter as a function of a message; None lets everything through."""
@@ -39,7 +40,11 @@ P = TypeVar("P", bound=Position)
 
 
 class Record(Protocol[P]):
-    """Something that stands at a position of a log. `size` is about what it takes, in bytes."""
+    """Something that stands at a position of a log. `size` is about what it takes, in bytes.
+
+    Where several stand at one position, they come together, and in a batch, a page or a tail are
+    either all or none: whoever is at a position has got all of it.
+    """
 
     position: P
     size: int
@@ -82,11 +87,26 @@ class Tail(Generic[P]):
 
     def after(self, position: P) -> Batch[P]:
         head = self.head  # before the records: what is appended meanwhile is left for later
-        first = bisect_right(self.records, position, key=_position)
-        records = self.records[first : first + _BATCH]
-        if len(records) == _BATCH:
+        count = len(self.records)
+        first = bisect_right(self.records, position, hi=count, key=_position)
+        last = self._end_of_batch(first, count)
+        records = self.records[first:last]
+        if last < count:
             return Batch(records, records[-1].position)
         return Batch(records, max(head, position, *map(_position, records[-1:])))
+
+    def _end_of_batch(self, first: int, count: int) -> int:
+        size = 0
+        for index in range(first, count):
+            is_full = index - first >= _BATCH or size >= _BATCH_BYTES
+            if is_full and not self._belong_together(index):
+                return index
+            size += self.records[index].size
+        return count
+
+    def _belong_together(self, index: int) -> bool:
+        """Whether a record stands where the one before it does."""
+        return self.records[index - 1].position == self.records[index].position
 
     def append(self, records: Sequence[Record[P]], head: P) -> None:
         self.records.extend(records)
@@ -94,7 +114,11 @@ class Tail(Generic[P]):
         self.head = head
 
     def without(self, count: int) -> "Tail[P]":
-        """The same without its first records."""
+        """The same without about so many of its first records."""
+        while 0 < count < len(self.records) and self._belong_together(count):
+            count -= 1
+        if count == 0:
+            return self
         return Tail(self.records[count - 1].position, self.head, self.records[count:])
 
 

@@ -1,8 +1,10 @@
 """One stream: what it is sent, from where its caller asked for until the caller hangs up.
 
-It holds a position and no messages: what it hasn't read is in the log's tail or in the database.
+It holds a position, and at most one batch: what else it hasn't sent is in the log's tail or in the
+database.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from time import monotonic
 from typing import Generic, Protocol
 
 from server.domain.errors import DatabaseUnavailable, ReaderTooSlow
-from server.streams.log import Batch, Log, Matches, P, Page
+from server.streams.log import Batch, Log, Matches, P, Page, Record
 from server.streams.metrics import MESSAGES
 from server.streams.sent import Sent
 
@@ -67,18 +69,22 @@ class Reader(Generic[P]):
         self._paging_since: P | None = None
         self._sending_since: float | None = None
 
-    def begin(self, after: str) -> None:
+    def begin(self, after: str) -> bool:
         """Checks the cursor `after`, which may be empty, and reads the first page.
 
-        Raises CursorInvalid, CursorExpired, DatabaseUnavailable, ServerStopping.
+        False if the caller was gone before it came. Raises CursorInvalid, CursorExpired,
+        DatabaseUnavailable, ServerStopping.
         """
         position = self.log.position(after) if after else None
         page = None
         while page is None:
+            if self._has_ended:
+                return False
             self._source.check()
             page = self._source.read(self.log, position, None)
         self._page: Page[P] | None = page
         self.position = page.start
+        return True
 
     def wake(self) -> None:
         """There may be something to do. Cheap, and harmless if there isn't."""
@@ -103,14 +109,21 @@ class Reader(Generic[P]):
         while not self._has_ended:
             self._source.check()
             batch = self._next()
-            for record in batch.records:
-                self.position = record.position
-                sent = record.sent(self._matches)
-                if sent is not None:
-                    yield from self._sending(sent)
-            self.position = batch.end
+            # Whatever was sent is let go: a reader may be stuck for long.
+            records, end = deque(batch.records), batch.end
+            del batch
+            while records:
+                yield from self._send(records.popleft())
+            self.position = end
             if monotonic() - self._quiet_since >= self._patience.checkpoint:
                 yield from self._sending(self.log.checkpoint(self.position))
+
+    def _send(self, record: Record[P]) -> Iterator[Sent]:
+        sent, position = record.sent(self._matches), record.position
+        del record
+        self.position = position
+        if sent is not None:
+            yield from self._sending(sent)
 
     def _sending(self, sent: Sent) -> Iterator[Sent]:
         """Control comes back when the message was taken."""

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from kintsugi.v1 import event_pb2 as pb
 
+from server.streams import cursor
 from tests.integration.client import WORKSPACE, Client, reason, violations
 from tests.integration.conftest import StartServer
 from tests.integration.following import (
@@ -171,6 +172,35 @@ def test_a_burst_does_not_confuse_what_is_being_generated(
     assert reader.whole[:-1] == sorted(reader.whole[:-1], key=int)
 
 
+@pytest.mark.parametrize("count", [160, 224])
+def test_a_burst_beside_an_idle_event_is_told_whole(
+    client: Client, writing: Writing, thread: str, count: int
+) -> None:
+    name = writing.thread(thread)
+    with (
+        writing.generations.begin(name, pb.Event(agent_message={"content": "a"})) as idle,
+        reading(stream(client, thread)) as reader,
+    ):
+        idle.append("b")
+        reader.wait(lambda messages: messages and content(messages[-1]) == "ab")
+        writing.say_at_once(thread, count)
+        reader.wait(lambda messages: len(whole(messages)) >= count - 1)
+        last = int(client.say(thread, "after").name.rpartition("/")[2])
+        reader.wait(lambda messages: str(last) in whole(messages))
+        assert [int(id) for id in reader.whole] == list(range(last - count, last + 1))
+
+
+def test_an_idle_event_hides_no_whole_one_from_readers_that_drop_their_streams(
+    client: Client, writing: Writing, thread: str
+) -> None:
+    name = writing.thread(thread)
+    with writing.generations.begin(name, pb.Event(agent_message={"content": "a"})):
+        writing.say_at_once(thread, 300)
+        for every in (1, 7, 50, 299, 300, 301):
+            messages = drop_every(client, thread, every, lambda: True)
+            assert [int(id) for id in whole(messages)] == list(range(2, 302)), every
+
+
 def content(message: object) -> str:
     event: pb.Event = message.event  # type: ignore[attr-defined]
     return event.agent_message.content or event.user_message.content
@@ -230,34 +260,52 @@ def test_a_quiet_stream_is_sent_cursors_that_can_be_gone_on_from(
 )
 def test_a_damaged_cursor_is_refused(client: Client, thread: str, damage) -> None:
     client.say(thread)
-    cursor = next(stream(client, thread)).cursor
+    after = next(stream(client, thread)).cursor
     with pytest.raises(grpc.RpcError) as error:
-        next(stream(client, thread, after=damage(cursor)))
+        next(stream(client, thread, after=damage(after)))
     assert reason(error.value) == "CURSOR_INVALID"
     assert list(violations(error.value)) == ["after"]
 
 
+@pytest.mark.parametrize("position", ["1.9223372036854775808", "1.-1", "1", "x", "1.1_0", "²"])
+def test_a_forged_cursor_is_refused(
+    client: Client, database: str, thread: str, position: str
+) -> None:
+    client.say(thread)
+    with psycopg.connect(database) as connection:
+        [uid] = connection.execute("SELECT uid FROM workspaces").fetchone() or ()
+    forged = cursor.encode(f"{uid}/{thread.removeprefix(WORKSPACE + '/')}/events", position)
+    with pytest.raises(grpc.RpcError) as error:
+        next(stream(client, thread, after=forged))
+    assert reason(error.value) == "CURSOR_INVALID"
+
+
 def test_a_cursor_of_another_thread_is_refused(client: Client, thread: str) -> None:
     client.say(thread)
-    cursor = next(stream(client, thread)).cursor
+    after = next(stream(client, thread)).cursor
     with pytest.raises(grpc.RpcError) as error:
-        next(stream(client, new_thread(), after=cursor))
+        next(stream(client, new_thread(), after=after))
     assert reason(error.value) == "CURSOR_INVALID"
 
 
 @pytest.mark.parametrize(
-    "change", ["UPDATE threads SET pruned_through = 2", "UPDATE threads SET last = 0"]
+    "change",
+    [
+        "UPDATE threads SET pruned_through = 2",
+        "UPDATE threads SET last = 0",
+        "INSERT INTO clusters SELECT 2, 42, now()",
+    ],
 )
 def test_a_cursor_of_what_is_gone_has_expired(
     client: Client, database: str, thread: str, change: str
 ) -> None:
     for _ in range(3):
         client.say(thread)
-    cursor = next(stream(client, thread)).cursor
+    after = next(stream(client, thread)).cursor
     with psycopg.connect(database) as connection:
         connection.execute(change)
     with pytest.raises(grpc.RpcError) as error:
-        next(stream(client, thread, after=cursor))
+        next(stream(client, thread, after=after))
     assert error.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert reason(error.value) == "CURSOR_EXPIRED"
 

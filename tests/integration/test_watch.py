@@ -1,6 +1,9 @@
 """Watching the exceptions of a workspace: every change, as the filter sees it, and none skipped."""
 
 import json
+import random
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import grpc
@@ -9,6 +12,12 @@ import pytest
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1.exception_service_pb2 import WatchExceptionsResponse
 
+from server.domain.names import WorkspaceName
+from server.store.connection import Database
+from server.store.store import Store
+from server.streams import cursor
+from server.streams.change_log import ChangeLog
+from server.streams.log import Page
 from tests.integration.client import WORKSPACE, Client, batch, new_exception, reason
 from tests.integration.conftest import StartServer
 from tests.integration.following import new_thread, reading, stream, watch
@@ -107,6 +116,87 @@ def test_a_change_that_is_committed_late_is_not_skipped(client: Client, database
         assert again.messages == watcher.messages[1:]
 
 
+def test_a_lower_change_that_is_committed_late_is_not_skipped(
+    client: Client, database: str
+) -> None:
+    early, late = client.raise_one(), client.raise_one()
+    with psycopg.connect(database) as first, psycopg.connect(database) as second:
+        with reading(watch(client)) as watcher:
+            touch(first, early.name)  # the lower transaction, and the lower id
+            touch(second, late.name)
+            second.commit()
+            client.raise_one()
+            first.commit()
+            watcher.wait(lambda messages: len(messages) == 3)
+        assert [name for _, name in changes(watcher.messages)][:2] == [early.name, late.name]
+
+
+def test_pages_of_large_exceptions_are_small_and_lose_nothing(
+    client: Client, database: str
+) -> None:
+    with reading(watch(client)) as watcher:
+        watcher.wait(lambda _: watcher.cursors)
+    extra = {f"k{n}": random.randbytes(15_000).hex() for n in range(2)} | {"x": "x" * 60_000}
+    raised = client.raise_one(extra=extra)
+    names = [f"users/u{n}" for n in range(40)]
+    for name in names:
+        client.update("assignee", name=raised.name, assignee=name)
+    with reading(watch(client, after=watcher.cursors[0])) as again:
+        again.wait(lambda messages: len(messages) == 41)
+    assert [each.exception.assignee for each in again.messages] == ["", *names]
+    with closing(Database(database, connections=1)) as opened:
+        sizes = [len(page.records) for page in pages(opened, watcher.cursors[0])]
+    assert max(sizes) == 2
+    assert sum(sizes) == 41
+
+
+def test_changes_of_other_resources_are_read_over(client: Client, database: str) -> None:
+    with reading(watch(client)) as watcher:
+        watcher.wait(lambda _: watcher.cursors)
+    first = client.raise_one()
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO changes (workspace, principal, method, resource, after)"
+            " SELECT workspace, principal, method, 'an event', after"
+            " FROM (SELECT * FROM changes LIMIT 1) AS one, generate_series(1, 10000)"
+        )
+    second = client.raise_one()
+    with closing(Database(database, connections=1)) as opened:
+        sizes = [len(page.records) for page in pages(opened, watcher.cursors[0])]
+    assert sizes == [1, 0, 1]
+    with reading(watch(client, after=watcher.cursors[0])) as again:
+        again.wait(lambda messages: len(messages) == 2)
+        third = client.raise_one()
+        again.wait(lambda messages: len(messages) == 3)
+    assert [name for _, name in changes(again.messages)] == [first.name, second.name, third.name]
+
+
+def pages(database: Database, after: str) -> Iterator[Page[Any]]:
+    """What a watch reads behind a cursor before it has caught up."""
+    log = change_log(database)
+    page = log.read(database, log.position(after))
+    yield page
+    while not page.is_last:
+        page = log.read(database, page.end)
+        yield page
+
+
+def change_log(database: Database) -> ChangeLog:
+    name = WorkspaceName.parse(WORKSPACE)
+    return ChangeLog(Store(database, None).workspace_key(name), name)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "position", ["2147483648.1.1", "1.18446744073709551616.1", "1.1.9223372036854775808", "1.1"]
+)
+def test_a_forged_cursor_is_refused(client: Client, database: str, position: str) -> None:
+    with closing(Database(database, connections=1)) as opened:
+        name = change_log(opened).name
+    with pytest.raises(grpc.RpcError) as error:
+        next(watch(client, after=cursor.encode(name, position)))
+    assert reason(error.value) == "CURSOR_INVALID"
+
+
 def touch(connection: psycopg.Connection[Any], name: str) -> None:
     """A change, as a mutation writes it."""
     connection.execute(
@@ -150,6 +240,19 @@ def test_a_cursor_of_changes_that_are_gone_has_expired(
     assert reason(error.value) == "CURSOR_EXPIRED"
 
 
+def test_a_watch_that_missed_what_was_pruned_is_told_so(client: Client, database: str) -> None:
+    with reading(watch(client)) as watcher:
+        watcher.wait(lambda _: watcher.cursors)
+        with psycopg.connect(database) as connection:
+            connection.execute(
+                "INSERT INTO pruned_changes SELECT uid, 1, '9000000000', 0 FROM workspaces"
+            )
+        client.raise_one()
+        watcher.wait_ended()
+    assert watcher.error is not None
+    assert reason(watcher.error) == "CURSOR_EXPIRED"
+
+
 def test_a_restored_database_begins_a_new_epoch_and_cursors_go_on(
     client: Client, database: str
 ) -> None:
@@ -170,9 +273,9 @@ def test_a_restored_database_begins_a_new_epoch_and_cursors_go_on(
 def test_a_cursor_of_another_stream_is_refused(client: Client) -> None:
     thread = new_thread()
     client.say(thread)
-    cursor = next(stream(client, thread)).cursor
+    after = next(stream(client, thread)).cursor
     with pytest.raises(grpc.RpcError) as error:
-        next(watch(client, after=cursor))
+        next(watch(client, after=after))
     assert reason(error.value) == "CURSOR_INVALID"
 
 

@@ -13,3 +13,10 @@ def test_a_message_is_one_line_whatever_it_holds() -> None:
     assert len(line.splitlines()) == 1
     assert "é" in line
     assert json.loads(line)["message"] == text
+
+
+def test_nothing_in_a_line_acts_on_a_terminal() -> None:
+    text = "".join(map(chr, range(0xA0)))
+    line = json_line(pb.Exception(message=text))
+    assert line.isprintable()
+    assert json.loads(line)["message"] == text

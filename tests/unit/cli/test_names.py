@@ -109,6 +109,12 @@ def test_text_of_others_cannot_act_on_the_terminal() -> None:
     assert terminal.printable("\x1b[2Jx\r\ny\x9b1m\tz\n") == "\\x1b[2Jx\ny\\x9b1m\tz\n"
 
 
+def test_text_of_others_cannot_turn_the_text_around_it() -> None:
+    assert (
+        terminal.printable("a\u202eb\u2066c\u200fd\u061ceé") == "a\\u202eb\\u2066c\\u200fd\\u061ceé"
+    )
+
+
 def test_the_command_to_resolve_names_a_server_that_is_not_the_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -63,3 +63,30 @@ def test_of_too_much_half_is_dropped_but_never_the_last() -> None:
     huge: Tail[int] = Tail(0, 0, [])
     huge.append([Item(1, size=2**30), Item(2, size=2**30)], 2)
     assert positions(huge.without(excess(huge)).after(1)) == [2]
+
+
+@given(st.lists(st.integers(1, 60), max_size=200), st.integers(0, 60), st.data())
+def test_what_stands_at_one_position_is_never_torn_apart(
+    given: list[int], position: int, data: Any
+) -> None:
+    tail: Tail[int] = Tail(0, 0, [])
+    tail.append([Item(each, size=9000) for each in sorted(given)], max(given, default=0))
+    assert read_all(tail, position) == [each for each in sorted(given) if each > position]
+    count = data.draw(st.integers(0, len(given)))
+    shorter = tail.without(count)
+    assert positions(Batch(shorter.records, 0)) == [
+        each for each in sorted(given) if each > shorter.start
+    ]
+    assert len(shorter.records) >= len(given) - count
+
+
+def test_a_tail_without_nothing_is_the_same() -> None:
+    tail: Tail[int] = Tail(5, 6, [Item(6)])
+    assert tail.without(0) is tail
+
+
+def test_a_reader_takes_no_more_than_so_many_bytes_at_once() -> None:
+    tail: Tail[int] = Tail(0, 0, [])
+    tail.append([Item(each, size=100_000) for each in range(1, 9)], 8)
+    assert positions(tail.after(0)) == [1, 2]
+    assert read_all(tail, 0) == list(range(1, 9))
