@@ -102,6 +102,7 @@ class Writers:
         self._each = each
         self._over = threading.Event()
         self.written: list[str] = []
+        self.refused: list[str] = []
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -128,7 +129,10 @@ class Writers:
                 continue
             if answer.status_code == 200:
                 return str(answer.json()["name"])
-            assert answer.status_code in (429, 500, 502, 503, 504), answer.text
+            # 499: a server that stops cancels the calls that it had accepted and not begun.
+            if answer.status_code not in (429, 499, 500, 502, 503, 504):
+                self.refused.append(answer.text)
+                raise AssertionError(answer.text)
             time.sleep(0.1)
 
 

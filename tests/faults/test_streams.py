@@ -41,9 +41,14 @@ def _follow_through(
     writers = Writers(stack, thread, MESSAGES)
     with ThreadPoolExecutor(len(followers)) as pool, writers.running():
         expected = WRITERS * MESSAGES
-        seen = [pool.submit(one.until, lambda names: len(names) >= expected) for one in followers]
+
+        def is_over(names: list[str]) -> bool:
+            return len(names) >= expected or bool(writers.refused)
+
+        seen = [pool.submit(one.until, is_over) for one in followers]
         breaking()
         names = [one.result(timeout=90) for one in seen]
+    assert writers.refused == []
     log = log_of(stack, thread)
     assert sorted(log) == sorted(writers.written)
     for one in names:
