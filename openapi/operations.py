@@ -87,7 +87,7 @@ class Operations:
     def _query(self, owner: str, field: FieldDescriptorProto, binding: Binding) -> Json:
         schema = self._schemas.field(owner, field)
         if self._schemas.resolve(schema).get("type") == "object":
-            raise NotImplementedError(f"{owner}.{field.name}: a message in the query")
+            raise TypeError(f"{owner}.{field.name}: a query can't hold a message")
         text = schema.pop("description", "")
         if field.name == "filter" and binding.last_collection in self._filters:
             text = _with_table(text, self._filters[binding.last_collection])
