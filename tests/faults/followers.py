@@ -97,9 +97,10 @@ class Follower:
 class Writers:
     """Write into a thread at once, each message again until it is acknowledged."""
 
-    def __init__(self, stack: Any, thread: str, each: int) -> None:
+    def __init__(self, stack: Any, thread: str, each: int, padding: int = 0) -> None:
         self._url = f"{stack.rest}/api/v1/{thread}/events"
         self._each = each
+        self._padding = "x" * padding
         self._over = threading.Event()
         self.written: list[str] = []
         self.refused: list[str] = []
@@ -116,7 +117,8 @@ class Writers:
     def _write(self, number: int) -> None:
         with httpx.Client(timeout=20) as client:
             for count in range(self._each):
-                self.written.append(self._say(client, f"message {count} of writer {number}"))
+                text = f"message {count} of writer {number} {self._padding}"
+                self.written.append(self._say(client, text))
 
     def _say(self, client: httpx.Client, text: str) -> str:
         parameters = {"request_id": uuid.uuid4().hex}
