@@ -13,11 +13,17 @@ LONGEST_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One RPC. `deadline` is on the clock of `time.monotonic()`, in seconds; a stream has none."""
+    """One RPC. `deadline` is on the clock of `time.monotonic()`, in seconds; a stream has none.
+
+    `token` is the id of the access token that it came with, `address` where it came from; both are
+    empty where that isn't known.
+    """
 
     method: str
     principal: str
     deadline: float | None
+    token: str = ""
+    address: str = ""
 
 
 _current: ContextVar[Call] = ContextVar("call")
