@@ -6,7 +6,9 @@ The only module that knows them all.
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +18,35 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from kintsugi.v1 import (
+    access_service_pb2,
     event_service_pb2,
     event_source_service_pb2,
     exception_service_pb2,
     guide_entry_service_pb2,
     workspace_service_pb2,
 )
+from kintsugi.v1.access_service_pb2_grpc import add_AccessServiceServicer_to_server
 from kintsugi.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from kintsugi.v1.event_source_service_pb2_grpc import add_EventSourceServiceServicer_to_server
 from kintsugi.v1.exception_service_pb2_grpc import add_ExceptionServiceServicer_to_server
 from kintsugi.v1.guide_entry_service_pb2_grpc import add_GuideEntryServiceServicer_to_server
+from kintsugi.v1.member_pb2 import ROLE_OWNER
 from kintsugi.v1.workspace_service_pb2_grpc import add_WorkspaceServiceServicer_to_server
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from server import logs
 from server.config import Settings, unknown_variables
+from server.domain.errors import CredentialsInvalid
+from server.domain.names import WorkspaceName
+from server.interceptors.access import watch_streams
 from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.methods import declared_methods
+from server.operations import access as operations
+from server.operations.authentication import Authenticator
 from server.operations.counting import keep_folding
 from server.operations.generation import watch_orphans
+from server.services.access import AccessService
 from server.services.event_source import EventSourceService
 from server.services.events import EventService
 from server.services.exceptions import ExceptionService
@@ -67,10 +78,12 @@ def services(store: Store, hub: Hub) -> list[Served]:
     """Everything that a server process serves, besides health and reflection."""
     events = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
     event_source = event_source_service_pb2.DESCRIPTOR.services_by_name["EventSourceService"]
+    access = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]
     exceptions = exception_service_pb2.DESCRIPTOR.services_by_name["ExceptionService"]
     guide_entries = guide_entry_service_pb2.DESCRIPTOR.services_by_name["GuideEntryService"]
     workspaces = workspace_service_pb2.DESCRIPTOR.services_by_name["WorkspaceService"]
     return [
+        (access, add_AccessServiceServicer_to_server, AccessService(store)),
         (events, add_EventServiceServicer_to_server, EventService(store, hub)),
         (event_source, add_EventSourceServiceServicer_to_server, EventSourceService(hub)),
         (exceptions, add_ExceptionServiceServicer_to_server, ExceptionService(store, hub)),
@@ -95,6 +108,7 @@ class Server:
         # While the database is away, what is tried so often must not slow the calls' own return.
         self._counting = Database(settings.database_url, connections=1)
         self._repetitions = [watch_orphans(store), keep_folding(self._counting)]
+        self._authenticator = Authenticator(store)
         self._health = Health(lambda: self._hub.is_fresh)
         self._grpc = self._build(services(store, self._hub))
 
@@ -124,7 +138,8 @@ class Server:
         pools = _pools(self._settings)
         methods = declared_methods(descriptor for descriptor, _, _ in served)
         streams = StreamLimit(self._settings.max_streams_per_principal)
-        chain = Chain(methods, pools, streams, self._settings.deadline_seconds)
+        chain = Chain(methods, pools, streams, self._authenticator, self._settings.deadline_seconds)
+        self._repetitions.append(watch_streams(chain.access))
         server = grpc.server(pools.unary, interceptors=[chain], options=_options(self._settings))
         for _, add, servicer in served:
             add(servicer, server)
@@ -162,6 +177,28 @@ def run(settings: Settings) -> None:
 def migrate(url: str) -> None:
     """Brings a database's schema to the newest version. Raises CannotRun."""
     _reach(store.migrate, url)
+
+
+def owner_token(url: str, user: str, workspace: str, kept: str = "") -> str:
+    """A token of an owner of the workspace: `kept`, if it still is one, or a new one.
+
+    The user becomes an owner, if they aren't a member yet. Raises CannotRun, KintsugiError.
+    """
+    _reach(store.check, url)
+    with closing(Database(url, connections=1)) as database, closing(Notifier(url)) as notifier:
+        found, name = Store(database, notifier), WorkspaceName.parse(workspace)
+        if kept and _is_owners(found, name, kept):
+            return kept
+        return operations.owner_token(found, name, user, f"made on {socket.gethostname()}")
+
+
+def _is_owners(store: Store, workspace: WorkspaceName, token: str) -> bool:
+    try:
+        caller = Authenticator(store).caller(token)
+    except CredentialsInvalid:
+        return False
+    membership = caller.memberships.get(str(workspace))
+    return caller.is_everywhere and membership is not None and membership.role == ROLE_OWNER
 
 
 def _reach(use: Callable[[str], None], url: str) -> None:

@@ -13,13 +13,14 @@ from server.launch.child import CannotStart
 
 
 class DataDirectory:
-    """`log` is kept between starts, `run` and what is in it is made anew by each."""
+    """`token` is the owner's. `log` is kept between starts, `run` and what is in it made anew."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self.log = self.path / "log"
         self.run = self.path / "run"
         self.metrics = self.run / "metrics"
+        self.token = self.path / "token"
         self._lock: TextIO | None = None
 
     def take(self) -> None:

@@ -27,7 +27,10 @@ _REQUESTS = uuid.UUID("3f8c1c1e-6f0b-4a53-9f0e-5b1a1d7c9a42")
 
 
 def create(workspaces: Workspaces, request: service.CreateWorkspaceRequest) -> pb.Workspace:
-    """Creates a workspace; one that names no features has all. Raises AlreadyExists."""
+    """Creates a workspace, whose owner is the caller; one that names no features has all.
+
+    Raises AlreadyExists.
+    """
     parent = OrganizationName.parse(request.parent)
     _check(request)
     uid = _uid(request)
@@ -56,6 +59,7 @@ def _row(
         "id": request.workspace_id,
         "title": request.workspace.title,
         "features": list(request.workspace.features or FEATURES),
+        "owner": current_call().principal.removeprefix("users/"),
     }
 
 
