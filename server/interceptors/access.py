@@ -66,13 +66,15 @@ class Access:
                 stream.call.grant.withdraw(refusal)
 
     def _allowed(self, rpc: Rpc, method: Method) -> Call:
-        """The call, with what its caller may do by now: no refusal is out of what was kept."""
+        """The call, with what its caller may do by now: nothing is refused, and nothing listed
+        of several workspaces, by what was kept."""
         call, since = current_call(), monotonic()
         try:
-            check(call, method, rpc.request)
+            if check(call, method, rpc.request):
+                return call
         except _REFUSALS:
-            return self._renewed(rpc, method, call, since)
-        return call
+            pass
+        return self._renewed(rpc, method, call, since)
 
     def _renewed(self, rpc: Rpc, method: Method, call: Call, since: float) -> Call:
         caller = self._callers.caller(bearer(rpc), since=since)
@@ -94,24 +96,25 @@ class Access:
                 self._streams.discard(stream)
 
 
-def check(call: Call, method: Method, request: Any) -> None:
-    """Raises NotFound, PermissionLacking, FeatureNotEnabled."""
+def check(call: Call, method: Method, request: Any) -> bool:
+    """Whether it is about one workspace. Raises NotFound, PermissionLacking, FeatureNotEnabled."""
     name = _name(method, request)
     collection, _, id = name.partition("/workspaces/")
     if id:
-        _check_in(call, method, f"{collection}/workspaces/{id.partition('/')[0]}", name)
+        _check_in(call, method, f"{collection}/workspaces/{id.partition('/')[0]}")
     else:
         _check_anywhere(call, method, f"{name}/workspaces/" if name else "", name)
+    return bool(id)
 
 
 def _name(method: Method, request: Any) -> str:
     return str(reduce(getattr, method.named, request)) if method.named else ""
 
 
-def _check_in(call: Call, method: Method, workspace: str, name: str) -> None:
+def _check_in(call: Call, method: Method, workspace: str) -> None:
     membership = call.memberships.get(workspace)
     if membership is None:
-        raise NotFound(name)
+        raise NotFound(workspace)
     _check_permission(call, method, membership)
     if method.feature and method.feature not in membership.features:
         raise FeatureNotEnabled(workspace, method.feature)

@@ -10,8 +10,8 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -135,7 +135,8 @@ def test_an_envoy_that_is_drained_for_another(busy, tmp_path, until):
     edges = Edges(tmp_path)
     edge = edges.start(busy.grpc, ('"exact": "/ready"', '"prefix": "/"'))
     (first,) = edges.started
-    stack = SimpleNamespace(rest=f"http://{edge}", edge=edge, workspace=busy.workspace)
+    stack = copy(busy)
+    stack.rest, stack.edge = f"http://{edge}", edge
 
     def drain() -> None:
         httpx.post(f"http://{edges.admin()}/drain_listeners").raise_for_status()
@@ -164,7 +165,8 @@ LARGE = 20_000
 def _stopped_readers(stack: Any, thread: str) -> Iterator[None]:
     """Streams over connections of their own from which nothing is ever taken."""
     host, _, port = stack.edge.rpartition(":")
-    request = f"GET /api/v1/{thread}/events:stream HTTP/1.1\r\nhost: {stack.edge}\r\n\r\n"
+    headers = f"host: {stack.edge}\r\nauthorization: Bearer {stack.token}"
+    request = f"GET /api/v1/{thread}/events:stream HTTP/1.1\r\n{headers}\r\n\r\n"
     with ExitStack() as opened:
         for _ in range(STOPPED):
             reader = opened.enter_context(socket.socket())

@@ -74,7 +74,7 @@ def test_handlers_know_who_calls_and_how_long_they_may_take(start: Start, kind: 
     answer = start(lambda: f"{current_call().principal} {remaining_seconds():.0f}").call(
         kind, timeout=8
     )
-    assert answer == ("users/local 8" if kind == "UnaryUnary" else "users/local 30")
+    assert answer == ("users/ada 8" if kind == "UnaryUnary" else "users/ada 30")
 
 
 @all_kinds
