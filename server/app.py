@@ -27,10 +27,10 @@ from kintsugi.v1.event_source_service_pb2_grpc import add_EventSourceServiceServ
 from kintsugi.v1.exception_service_pb2_grpc import add_ExceptionServiceServicer_to_server
 from kintsugi.v1.guide_entry_service_pb2_grpc import add_GuideEntryServiceServicer_to_server
 from kintsugi.v1.workspace_service_pb2_grpc import add_WorkspaceServiceServicer_to_server
-from sqlalchemy.exc import ArgumentError, OperationalError
 
-from server import logs
+from server import database, logs
 from server.config import Settings, unknown_variables
+from server.database import CannotRun
 from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.methods import declared_methods
@@ -42,7 +42,6 @@ from server.services.exceptions import ExceptionService
 from server.services.guide_entries import GuideEntryService
 from server.services.health import Health
 from server.services.workspaces import WorkspaceService
-from server.store import migrate as store
 from server.store.connection import Database
 from server.store.notifier import Notifier
 from server.store.store import Store
@@ -57,10 +56,6 @@ Served = tuple[ServiceDescriptor, Callable[[Any, grpc.Server], None], Any]
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _CONTROL_THREADS = 4
 _MAX_PENDING = 20_000
-
-
-class CannotRun(Exception):
-    """What a process needs isn't there; the message says what and is meant for its user."""
 
 
 def services(store: Store, hub: Hub) -> list[Served]:
@@ -148,7 +143,7 @@ def run(settings: Settings) -> None:
         _log.warning("unknown setting", name=name)
     # Blocked before any thread is started, the signals wait until they are asked for.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-    _reach(store.check, settings.database_url)
+    database.check(settings.database_url)
     server = Server(settings)
     port = server.start()
     _log.info("serving", port=port, pid=os.getpid())
@@ -157,23 +152,6 @@ def run(settings: Settings) -> None:
     signal.sigwait(_ENDING)
     server.stop()
     _log.info("stopped", pid=os.getpid())
-
-
-def migrate(url: str) -> None:
-    """Brings a database's schema to the newest version. Raises CannotRun."""
-    _reach(store.migrate, url)
-
-
-def _reach(use: Callable[[str], None], url: str) -> None:
-    try:
-        use(url.replace("postgres://", "postgresql://", 1))
-    except store.NotMigrated as error:
-        raise CannotRun("the database isn't prepared: run `kintsugi migrate` first") from error
-    except ArgumentError as error:
-        raise CannotRun("the database URL must look like postgresql://host/name") from error
-    except OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0]
-        raise CannotRun(f"can't reach the database: {reason}") from error
 
 
 def _pools(settings: Settings) -> Pools:
