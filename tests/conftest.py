@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,23 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 @pytest.fixture
 def empty_database(postgres: Postgres) -> Iterator[str]:
     """The URL of a database of the test's own, with nothing in it."""
-    yield from _database(postgres, "")
+    with _database(postgres, "") as url:
+        yield url
 
 
 @pytest.fixture
 def database(postgres: Postgres, template: str) -> Iterator[str]:
     """The URL of a database of the test's own, as `kintsugi migrate` leaves it."""
-    yield from _database(postgres, f"template {template} strategy wal_log")
+    with _database(postgres, f"template {template} strategy wal_log") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def new_database(postgres: Postgres, template: str) -> Iterator[Callable[[], str]]:
+    """Makes databases like `database` that the tests of a module share."""
+    options = f"template {template} strategy wal_log"
+    with ExitStack() as made:
+        yield lambda: made.enter_context(_database(postgres, options))
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +72,7 @@ def template(postgres: Postgres) -> str:
     return TEMPLATE
 
 
+@contextmanager
 def _database(postgres: Postgres, options: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     _execute(postgres, f"create database {name} {options}")
