@@ -12,9 +12,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -24,6 +26,9 @@ from server.launch.postgres import Postgres
 
 # A shell that started the tests in the background has Ctrl-C ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Else every `httpx.get` would take 20 ms to load the same certificates again.
+httpx._transports.default.create_ssl_context = cache(httpx.create_ssl_context)
 
 TEMPLATE = "kintsugi_template"
 PATIENCE = 60
@@ -200,6 +205,11 @@ def _starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartUp]:
 
 @pytest.fixture(scope="session")
 def start_for_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartUp]:
+    yield from _starter(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def start_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartUp]:
     yield from _starter(tmp_path_factory)
 
 
