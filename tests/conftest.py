@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import psycopg
 import pytest
 
@@ -29,6 +30,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Else every `httpx.get` would take 20 ms to load the same certificates again.
 httpx._transports.default.create_ssl_context = cache(httpx.create_ssl_context)
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # the machine may be busy
+hypothesis.settings.load_profile("untimed")
 
 TEMPLATE = "kintsugi_template"
 PATIENCE = 60
