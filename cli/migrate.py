@@ -10,9 +10,9 @@ import click
 @click.option("--database-url", envvar="KINTSUGI_DATABASE_URL", required=True, help="PostgreSQL.")
 def migrate(database_url: str) -> None:
     """Bring the database's schema to the newest version."""
-    from server import app
+    from server import database
 
     try:
-        app.migrate(database_url)
-    except app.CannotRun as error:
+        database.migrate(database_url)
+    except database.CannotRun as error:
         raise click.ClickException(str(error)) from error

@@ -25,6 +25,7 @@ def serve(**flags: object) -> None:
 
     from server import app
     from server.config import Settings
+    from server.database import CannotRun
 
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     try:
@@ -33,5 +34,5 @@ def serve(**flags: object) -> None:
         wrong = error.errors()[0]
         name = "_".join(str(part) for part in wrong["loc"])
         raise click.ClickException(f"{name}: {wrong['msg']}") from error
-    except app.CannotRun as error:
+    except CannotRun as error:
         raise click.ClickException(str(error)) from error

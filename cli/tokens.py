@@ -112,17 +112,18 @@ def owner(*, database_url: str, user: str, workspace: str, file: Path | None) ->
 
     A file that has one already, and still a good one, stays as it is.
     """
-    from server import app
+    from server.database import CannotRun
     from server.domain.errors import KintsugiError
+    from server.owner import owner_token
 
     try:
         kept = file.read_text().strip() if file and file.exists() else ""
-        token = app.owner_token(database_url, user, workspace, kept)
+        token = owner_token(database_url, user, workspace, kept)
         if file is None:
             click.echo(token)
         elif token != kept:
             _keep(file, token)
-    except (app.CannotRun, KintsugiError) as error:
+    except (CannotRun, KintsugiError) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"can't keep the token: {error}") from error

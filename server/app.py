@@ -6,9 +6,7 @@ The only module that knows them all.
 import json
 import os
 import signal
-import socket
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +28,15 @@ from kintsugi.v1.event_service_pb2_grpc import add_EventServiceServicer_to_serve
 from kintsugi.v1.event_source_service_pb2_grpc import add_EventSourceServiceServicer_to_server
 from kintsugi.v1.exception_service_pb2_grpc import add_ExceptionServiceServicer_to_server
 from kintsugi.v1.guide_entry_service_pb2_grpc import add_GuideEntryServiceServicer_to_server
-from kintsugi.v1.member_pb2 import ROLE_OWNER
 from kintsugi.v1.workspace_service_pb2_grpc import add_WorkspaceServiceServicer_to_server
-from sqlalchemy.exc import ArgumentError, OperationalError
 
-from server import logs
+from server import database, logs
 from server.config import Settings, unknown_variables
-from server.domain.errors import CredentialsInvalid
-from server.domain.names import WorkspaceName
+from server.database import CannotRun
 from server.interceptors.access import watch_streams
 from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.methods import declared_methods
-from server.operations import access as operations
 from server.operations.authentication import Authenticator
 from server.operations.counting import keep_folding
 from server.operations.generation import watch_orphans
@@ -53,7 +47,6 @@ from server.services.exceptions import ExceptionService
 from server.services.guide_entries import GuideEntryService
 from server.services.health import Health
 from server.services.workspaces import WorkspaceService
-from server.store import migrate as store
 from server.store.connection import Database
 from server.store.notifier import Notifier
 from server.store.store import Store
@@ -68,10 +61,6 @@ Served = tuple[ServiceDescriptor, Callable[[Any, grpc.Server], None], Any]
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _CONTROL_THREADS = 4
 _MAX_PENDING = 20_000
-
-
-class CannotRun(Exception):
-    """What a process needs isn't there; the message says what and is meant for its user."""
 
 
 def services(store: Store, hub: Hub) -> list[Served]:
@@ -163,7 +152,7 @@ def run(settings: Settings) -> None:
         _log.warning("unknown setting", name=name)
     # Blocked before any thread is started, the signals wait until they are asked for.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-    _reach(store.check, settings.database_url)
+    database.check(settings.database_url)
     server = Server(settings)
     port = server.start()
     _log.info("serving", port=port, pid=os.getpid())
@@ -172,45 +161,6 @@ def run(settings: Settings) -> None:
     signal.sigwait(_ENDING)
     server.stop()
     _log.info("stopped", pid=os.getpid())
-
-
-def migrate(url: str) -> None:
-    """Brings a database's schema to the newest version. Raises CannotRun."""
-    _reach(store.migrate, url)
-
-
-def owner_token(url: str, user: str, workspace: str, kept: str = "") -> str:
-    """A token of an owner of the workspace: `kept`, if it still is one, or a new one.
-
-    The user becomes an owner, if they aren't a member yet. Raises CannotRun, KintsugiError.
-    """
-    _reach(store.check, url)
-    with closing(Database(url, connections=1)) as database, closing(Notifier(url)) as notifier:
-        found, name = Store(database, notifier), WorkspaceName.parse(workspace)
-        if kept and _is_owners(found, name, kept):
-            return kept
-        return operations.owner_token(found, name, user, f"made on {socket.gethostname()}")
-
-
-def _is_owners(store: Store, workspace: WorkspaceName, token: str) -> bool:
-    try:
-        caller = Authenticator(store).caller(token)
-    except CredentialsInvalid:
-        return False
-    membership = caller.memberships.get(str(workspace))
-    return caller.is_everywhere and membership is not None and membership.role == ROLE_OWNER
-
-
-def _reach(use: Callable[[str], None], url: str) -> None:
-    try:
-        use(url.replace("postgres://", "postgresql://", 1))
-    except store.NotMigrated as error:
-        raise CannotRun("the database isn't prepared: run `kintsugi migrate` first") from error
-    except ArgumentError as error:
-        raise CannotRun("the database URL must look like postgresql://host/name") from error
-    except OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0]
-        raise CannotRun(f"can't reach the database: {reason}") from error
 
 
 def _pools(settings: Settings) -> Pools:

@@ -11,13 +11,14 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
-from functools import cached_property
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
+import hypothesis
 import psycopg
 import pytest
 
@@ -28,6 +29,12 @@ from tests.identity import authorized, make_owner
 
 # A shell that started the tests in the background has Ctrl-C ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Else every `httpx.get` would take 20 ms to load the same certificates again.
+httpx._transports.default.create_ssl_context = cache(httpx.create_ssl_context)
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # the machine may be busy
+hypothesis.settings.load_profile("untimed")
 
 TEMPLATE = "kintsugi_template"
 PATIENCE = 60
@@ -47,13 +54,23 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 @pytest.fixture
 def empty_database(postgres: Postgres) -> Iterator[str]:
     """The URL of a database of the test's own, with nothing in it."""
-    yield from _database(postgres, "")
+    with _database(postgres, "") as url:
+        yield url
 
 
 @pytest.fixture
 def database(postgres: Postgres, template: str) -> Iterator[str]:
     """The URL of a database of the test's own, as `kintsugi migrate` leaves it."""
-    yield from _database(postgres, f"template {template} strategy wal_log")
+    with _database(postgres, f"template {template} strategy wal_log") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def new_database(postgres: Postgres, template: str) -> Iterator[Callable[[], str]]:
+    """Makes databases like `database` that the tests of a module share."""
+    options = f"template {template} strategy wal_log"
+    with ExitStack() as made:
+        yield lambda: made.enter_context(_database(postgres, options))
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +84,7 @@ def template(postgres: Postgres) -> str:
     return TEMPLATE
 
 
+@contextmanager
 def _database(postgres: Postgres, options: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     _execute(postgres, f"create database {name} {options}")
@@ -213,6 +231,11 @@ def _starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartUp]:
 
 @pytest.fixture(scope="session")
 def start_for_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartUp]:
+    yield from _starter(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def start_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartUp]:
     yield from _starter(tmp_path_factory)
 
 

@@ -1,6 +1,7 @@
 """Brings a database's schema to the newest version, and notices a restored database.
 
 The steps are in `migrations/versions/`; each is written for one database alone in the world.
+Whether it is there is asked in `schema.py`.
 """
 
 from pathlib import Path
@@ -8,7 +9,6 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import ProgrammingError
 
 from server.domain.exception_groups import GROUPS
 
@@ -26,17 +26,6 @@ _DEFAULT_WORKSPACE = text(
     SELECT uid, unnest(CAST(:groups AS text[])) FROM made
     """
 )
-_IS_CURRENT = text(
-    """
-    SELECT pg_control_system.system_identifier = newest.system_identifier
-    FROM pg_control_system(),
-      (SELECT system_identifier FROM clusters ORDER BY epoch DESC LIMIT 1) newest
-    """
-)
-
-
-class NotMigrated(Exception):
-    """The database has no schema of ours yet, or was restored into another cluster."""
 
 
 def migrate(url: str) -> None:
@@ -56,20 +45,6 @@ def migrate(url: str) -> None:
             connection.execute(_DEFAULT_WORKSPACE, {"groups": list(GROUPS)})
     finally:
         engine.dispose()
-
-
-def check(url: str) -> None:
-    """Raises NotMigrated where `migrate` has to run first, OperationalError where none answers."""
-    engine = create_engine(url)
-    try:
-        with engine.connect() as connection:
-            current = connection.scalar(_IS_CURRENT)
-    except ProgrammingError as error:
-        raise NotMigrated from error
-    finally:
-        engine.dispose()
-    if not current:
-        raise NotMigrated
 
 
 def _begin_epoch_if_restored(connection: Connection) -> None:

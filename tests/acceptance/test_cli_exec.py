@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 KINTSUGI = str(Path(sys.executable).with_name("kintsugi"))
@@ -51,9 +52,9 @@ class Run:
 
     def exceptions(self) -> list[dict[str, Any]]:
         """What was raised for this run, oldest first."""
-        listed = kintsugi(self.stack, "exceptions", "list", "--limit", "1000", "--json").stdout
-        everything = [json.loads(line) for line in listed.splitlines()]
-        return [one for one in reversed(everything) if one["run"].endswith(f"/runs/{self.run}")]
+        answer = httpx.get(self.stack.exceptions, params={"filter": f"run = {self.run}"})
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["exceptions"]
+        return found[::-1]
 
     def exception(self) -> dict[str, Any]:
         (one,) = self.exceptions()

@@ -26,8 +26,9 @@ def environment(tmp_path):
     python = sys.executable
     run(python, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT))
     [wheel] = tmp_path.glob("*.whl")
-    run(python, "-m", "venv", str(tmp_path / "environment"))
-    run(str(tmp_path / "environment/bin/pip"), "install", "--quiet", str(wheel))
+    run(python, "-m", "venv", "--without-pip", str(tmp_path / "environment"))
+    pip = [python, "-m", "pip", "--python", str(tmp_path / "environment")]
+    run(*pip, "install", "--quiet", "--no-compile", str(wheel))
     return tmp_path / "environment"
 
 

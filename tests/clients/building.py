@@ -18,6 +18,9 @@ MADE = shutil.ignore_patterns("gen", "target", "dist", "node_modules")
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 """With buf and python in front, as after the page's first lines."""
 
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Maven ends before it would gain from what Java optimizes, which takes half of the time."""
+
 Build = Callable[[str], list[str]]
 
 
@@ -48,7 +51,7 @@ def shell(commands: str, folder: Path, env: Mapping[str, str] = os.environ) -> s
         ["sh", "-ec", commands],
         check=False,
         cwd=folder,
-        env={**env, "PATH": PATH},
+        env={**env, "PATH": PATH, "MAVEN_OPTS": QUICK_JAVA},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -144,10 +144,10 @@ def test_one_that_was_reopened_is_not_changed_again_by_the_same_request(
     ],
 )
 def test_what_is_missing_or_wrong_is_named(
-    client: Client, bulk: Any, fields: dict[str, Any], field: str
+    shared_client: Client, bulk: Any, fields: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(grpc.RpcError) as error:
-        bulk(client, **fields)
+        bulk(shared_client, **fields)
     assert list(violations(error.value)) == [field]
 
 

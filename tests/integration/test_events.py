@@ -58,9 +58,9 @@ def assert_not_found(call: Any, *arguments: Any) -> None:
     assert reason(error.value) == "RESOURCE_NOT_FOUND"
 
 
-def test_what_is_said_can_be_read(client: Client) -> None:
+def test_what_is_said_can_be_read(shared_client: Client) -> None:
     thread = new_thread()
-    said = client.say(thread, "Shall I run it again?")
+    said = shared_client.say(thread, "Shall I run it again?")
     assert said.name == f"{thread}/events/1"
     assert said.state == pb.Event.STATE_COMPLETE
     assert said.kind == pb.EVENT_KIND_USER_MESSAGE
@@ -69,11 +69,11 @@ def test_what_is_said_can_be_read(client: Client) -> None:
     assert said.exception == ""
     assert said.create_time == said.update_time
     assert said.create_time.seconds > 1_700_000_000
-    assert client.get_event(said.name) == said
-    assert list(client.list_events(thread).events) == [said]
+    assert shared_client.get_event(said.name) == said
+    assert list(shared_client.list_events(thread).events) == [said]
 
 
-def test_texts_and_files_come_back_as_they_were_given(client: Client) -> None:
+def test_texts_and_files_come_back_as_they_were_given(shared_client: Client) -> None:
     everything = bytes(range(256))
     given = with_items(
         {"text": "this file:"},
@@ -81,13 +81,13 @@ def test_texts_and_files_come_back_as_they_were_given(client: Client) -> None:
         inline(b"x", mime_type="application/vnd.ms-excel; charset=utf-8"),
         {"file": {"remote": "https://example.com/invoices.csv"}},
     )
-    said = client.create_event(new_thread(), given)
+    said = shared_client.create_event(new_thread(), given)
     assert said.user_message.content_list == given.user_message.content_list
     assert said.user_message.user == "users/local"
-    assert client.get_event(said.name) == said
+    assert shared_client.get_event(said.name) == said
 
 
-def test_what_only_the_service_sets_is_ignored(client: Client) -> None:
+def test_what_only_the_service_sets_is_ignored(shared_client: Client) -> None:
     given = pb.Event(
         name="nonsense",
         state=pb.Event.STATE_STREAMING,
@@ -95,16 +95,16 @@ def test_what_only_the_service_sets_is_ignored(client: Client) -> None:
         create_time={"seconds": 1},
         user_message={"content": "x", "user": "users/local"},
     )
-    said = client.create_event(new_thread(), given)
+    said = shared_client.create_event(new_thread(), given)
     assert said.name.endswith("/events/1")
     assert (said.state, said.kind) == (pb.Event.STATE_COMPLETE, pb.EVENT_KIND_USER_MESSAGE)
     assert said.create_time.seconds > 1
 
 
 @pytest.mark.parametrize("content", CONTENTS, ids=lambda each: next(iter(each)))
-def test_only_user_messages_can_be_created(client: Client, content: dict[str, Any]) -> None:
+def test_only_user_messages_can_be_created(shared_client: Client, content: dict[str, Any]) -> None:
     [name] = content
-    assert refusal(client, pb.Event(**content)) == {
+    assert refusal(shared_client, pb.Event(**content)) == {
         f"event.{name}": "is written by agents and the service; only user_message can be created"
     }
 
@@ -142,31 +142,31 @@ ITEMS = f"{MESSAGE}.content_list.items"
     ],
 )
 def test_a_message_that_says_nothing_useful_is_refused(
-    client: Client, event: pb.Event, field: str
+    shared_client: Client, event: pb.Event, field: str
 ) -> None:
-    assert list(refusal(client, event)) == [field]
+    assert list(refusal(shared_client, event)) == [field]
 
 
-def test_files_of_one_mebibyte_together_are_taken_and_no_more(client: Client) -> None:
+def test_files_of_one_mebibyte_together_are_taken_and_no_more(shared_client: Client) -> None:
     half = b"x" * (MAX_INLINE_BYTES // 2)
-    said = client.create_event(new_thread(), with_items(inline(half), inline(half)))
+    said = shared_client.create_event(new_thread(), with_items(inline(half), inline(half)))
     assert [len(item.file.inline.content) for item in said.user_message.content_list.items] == [
         MAX_INLINE_BYTES // 2
     ] * 2
-    assert refusal(client, with_items(inline(half), inline(half), inline(b"y"))) == {
+    assert refusal(shared_client, with_items(inline(half), inline(half), inline(b"y"))) == {
         ITEMS: "carry files of 1048577 bytes; at most 1048576 are allowed"
     }
 
 
-def test_an_event_may_be_about_an_exception_of_its_run(client: Client) -> None:
-    raised = client.raise_one()
-    said = client.say(f"{raised.run}/agents/other", exception=raised.name)
+def test_an_event_may_be_about_an_exception_of_its_run(shared_client: Client) -> None:
+    raised = shared_client.raise_one()
+    said = shared_client.say(f"{raised.run}/agents/other", exception=raised.name)
     assert said.exception == raised.name
-    assert client.get_event(said.name) == said
+    assert shared_client.get_event(said.name) == said
 
 
-def test_an_event_is_never_about_what_its_run_does_not_know(client: Client) -> None:
-    raised, thread = client.raise_one(), new_thread()
+def test_an_event_is_never_about_what_its_run_does_not_know(shared_client: Client) -> None:
+    raised, thread = shared_client.raise_one(), new_thread()
     unknown = f"{WORKSPACE}/exceptions/unknown"
     elsewhere = raised.name.replace("/default/", "/other/")
     for name, what in (
@@ -175,32 +175,32 @@ def test_an_event_is_never_about_what_its_run_does_not_know(client: Client) -> N
         (elsewhere, "workspace"),
     ):
         event = pb.Event(user_message={"content": "x"}, exception=name)
-        [(field, said)] = refusal(client, event, thread).items()
+        [(field, said)] = refusal(shared_client, event, thread).items()
         assert field == "event.exception"
         assert what in said
     event = pb.Event(user_message={"content": "x"}, exception="nonsense")
-    [(field, said)] = refusal(client, event, thread).items()
+    [(field, said)] = refusal(shared_client, event, thread).items()
     assert field == "event.exception"
     assert "exceptions/{exception}" in said
 
 
-def test_a_thread_that_nobody_wrote_to_is_empty(client: Client) -> None:
-    listed = client.list_events(new_thread())
+def test_a_thread_that_nobody_wrote_to_is_empty(shared_client: Client) -> None:
+    listed = shared_client.list_events(new_thread())
     assert (list(listed.events), listed.total_size, listed.next_page_token) == ([], 0, "")
 
 
 @pytest.mark.parametrize("id", ["2", "0", "01", "first", "1e0", "9" * 18, "9" * 19, "9" * 100])
-def test_an_event_that_is_not_there_is_not_found(client: Client, id: str) -> None:
+def test_an_event_that_is_not_there_is_not_found(shared_client: Client, id: str) -> None:
     thread = new_thread()
-    client.say(thread)
-    assert_not_found(client.get_event, f"{thread}/events/{id}")
+    shared_client.say(thread)
+    assert_not_found(shared_client.get_event, f"{thread}/events/{id}")
 
 
-def test_nothing_is_in_an_unknown_workspace_or_session(client: Client) -> None:
+def test_nothing_is_in_an_unknown_workspace_or_session(shared_client: Client) -> None:
     for thread in (SESSION, new_thread().replace("/default/", "/unknown/")):
-        assert_not_found(client.list_events, thread)
-        assert_not_found(client.get_event, f"{thread}/events/1")
-        assert_not_found(client.say, thread)
+        assert_not_found(shared_client.list_events, thread)
+        assert_not_found(shared_client.get_event, f"{thread}/events/1")
+        assert_not_found(shared_client.say, thread)
 
 
 @pytest.mark.parametrize(
@@ -212,26 +212,28 @@ def test_nothing_is_in_an_unknown_workspace_or_session(client: Client) -> None:
     ],
 )
 def test_a_malformed_name_is_told_the_form_that_was_meant(
-    client: Client, name: str, form: str
+    shared_client: Client, name: str, form: str
 ) -> None:
     with pytest.raises(grpc.RpcError) as error:
-        client.get_event(name)
+        shared_client.get_event(name)
     assert violations(error.value)["name"].endswith(form)
 
 
-def test_threads_know_nothing_of_each_other(client: Client) -> None:
+def test_threads_know_nothing_of_each_other(shared_client: Client) -> None:
     run = new_run()
-    first, second = (client.say(f"{run}/agents/{agent}") for agent in ("kai", "other"))
+    first, second = (shared_client.say(f"{run}/agents/{agent}") for agent in ("kai", "other"))
     assert first.name == f"{run}/agents/kai/events/1"
     assert second.name == f"{run}/agents/other/events/1"
-    assert list(client.list_events(f"{run}/agents/kai").events) == [first]
+    assert list(shared_client.list_events(f"{run}/agents/kai").events) == [first]
 
 
-def test_events_list_newest_first_and_none_is_lost_among_eight_writers(client: Client) -> None:
+def test_events_list_newest_first_and_none_is_lost_among_eight_writers(
+    shared_client: Client,
+) -> None:
     thread = new_thread()
     with ThreadPoolExecutor(8) as pool:
-        said = list(pool.map(lambda number: client.say(thread, str(number)), range(80)))
-    listed = client.list_events(thread, page_size=1000)
+        said = list(pool.map(lambda number: shared_client.say(thread, str(number)), range(80)))
+    listed = shared_client.list_events(thread, page_size=1000)
     assert listed.total_size == 80
     assert sorted(said, key=lambda event: event.name) == sorted(
         listed.events, key=lambda event: event.name
@@ -242,19 +244,19 @@ def test_events_list_newest_first_and_none_is_lost_among_eight_writers(client: C
     assert times == sorted(times, reverse=True)
 
 
-def test_paging_misses_nothing_while_eight_writers_append(client: Client) -> None:
+def test_paging_misses_nothing_while_eight_writers_append(shared_client: Client) -> None:
     thread = new_thread()
-    promised = {client.say(thread).name for _ in range(60)}
+    promised = {shared_client.say(thread).name for _ in range(60)}
     done = threading.Event()
 
     def write() -> None:
-        while not done.is_set():
-            client.say(thread)
+        while not done.wait(0.01):
+            shared_client.say(thread)
 
     with ThreadPoolExecutor(8) as pool:
         writers = [pool.submit(write) for _ in range(8)]
         try:
-            listings = [page_through(client, thread, size) for size in (1, 7, 16, 17, 50)]
+            listings = [page_through(shared_client, thread, size) for size in (1, 7, 16, 17, 50)]
         finally:
             done.set()
         for writer in writers:
@@ -281,38 +283,38 @@ def page_through(client: Client, thread: str, size: int) -> tuple[list[str], lis
             return seen, totals
 
 
-def test_a_page_token_belongs_to_its_thread_and_filter(client: Client) -> None:
+def test_a_page_token_belongs_to_its_thread_and_filter(shared_client: Client) -> None:
     run = new_run()
     thread, other = f"{run}/agents/a", f"{run}/agents/b"
     for _ in range(3):
-        client.say(thread)
-    token = client.list_events(thread, page_size=1).next_page_token
+        shared_client.say(thread)
+    token = shared_client.list_events(thread, page_size=1).next_page_token
     for parent, filter in ((other, ""), (thread, "kind = USER_MESSAGE")):
         with pytest.raises(grpc.RpcError) as error:
-            client.list_events(parent, page_token=token, filter=filter)
+            shared_client.list_events(parent, page_token=token, filter=filter)
         assert reason(error.value) == "PAGE_TOKEN_INVALID"
-    assert len(client.list_events(thread, page_token=token, page_size=2).events) == 2
+    assert len(shared_client.list_events(thread, page_token=token, page_size=2).events) == 2
 
 
-def test_a_page_of_large_events_ends_early(client: Client) -> None:
+def test_a_page_of_large_events_ends_early(shared_client: Client) -> None:
     thread = new_thread()
     large = with_items(inline(b"x" * MAX_INLINE_BYTES))
     for _ in range(9):
-        client.create_event(thread, large)
-    page = client.list_events(thread, page_size=1000)
+        shared_client.create_event(thread, large)
+    page = shared_client.list_events(thread, page_size=1000)
     assert page.ByteSize() <= 4 * KIB * KIB
     assert len(page.events) == 3
-    seen, totals = page_through(client, thread, 1000)
+    seen, totals = page_through(shared_client, thread, 1000)
     assert (len(seen), len(set(seen)), set(totals)) == (9, 9, {9})
 
 
-def test_events_are_found_by_what_they_are_about(client: Client) -> None:
+def test_events_are_found_by_what_they_are_about(shared_client: Client) -> None:
     run = new_run()
     thread = f"{run}/agents/other"
-    first, second = (client.raise_one(run=run, execution_id=str(n)) for n in range(2))
-    about_first = client.say(thread, exception=first.name)
-    about_second = client.say(thread, exception=second.name)
-    about_none = client.say(thread)
+    first, second = (shared_client.raise_one(run=run, execution_id=str(n)) for n in range(2))
+    about_first = shared_client.say(thread, exception=first.name)
+    about_second = shared_client.say(thread, exception=second.name)
+    about_none = shared_client.say(thread)
     ids = [raised.name.rpartition("/")[2] for raised in (first, second)]
     elsewhere = first.name.replace("/default/", "/other/")
     for filter, found in {
@@ -327,16 +329,16 @@ def test_events_are_found_by_what_they_are_about(client: Client) -> None:
         "exception:*": [about_second, about_first],
         'exception = "exc-123"': [],
     }.items():
-        listed = client.list_events(thread, filter=filter)
+        listed = shared_client.list_events(thread, filter=filter)
         assert list(listed.events) == found, filter
         assert listed.total_size == len(found)
 
 
-def test_events_are_found_by_kind_state_and_time(client: Client) -> None:
-    raised = client.raise_one()
+def test_events_are_found_by_kind_state_and_time(shared_client: Client) -> None:
+    raised = shared_client.raise_one()
     thread = f"{raised.run}/agents/kai"
-    [told] = client.list_events(thread).events
-    said = client.say(thread)
+    [told] = shared_client.list_events(thread).events
+    said = shared_client.say(thread)
     for filter, found in {
         "kind = USER_MESSAGE": [said],
         "kind = EVENT_KIND_SYSTEM_MESSAGE": [told],
@@ -346,16 +348,18 @@ def test_events_are_found_by_kind_state_and_time(client: Client) -> None:
         f'create_time < "{said.create_time.ToJsonString()}"': [told],
         f'create_time = "{told.create_time.ToJsonString()}" kind != USER_MESSAGE': [told],
     }.items():
-        assert list(client.list_events(thread, filter=filter).events) == found, filter
+        assert list(shared_client.list_events(thread, filter=filter).events) == found, filter
 
 
 @pytest.mark.parametrize(
     ("filter", "why"),
     [("exception =", "FILTER_SYNTAX"), ("text = x", "FILTER_TYPE"), ("kind = x", "FILTER_TYPE")],
 )
-def test_a_filter_that_means_nothing_is_refused(client: Client, filter: str, why: str) -> None:
+def test_a_filter_that_means_nothing_is_refused(
+    shared_client: Client, filter: str, why: str
+) -> None:
     with pytest.raises(grpc.RpcError) as error:
-        client.list_events(new_thread(), filter=filter)
+        shared_client.list_events(new_thread(), filter=filter)
     assert reason(error.value) == why
 
 
@@ -380,24 +384,24 @@ def test_an_event_being_generated_shows_its_text_so_far(client: Client, database
     assert client.list_events(thread, filter="state = STREAMING").events[0] == streaming
 
 
-def test_a_repeated_message_is_said_once(client: Client) -> None:
+def test_a_repeated_message_is_said_once(shared_client: Client) -> None:
     thread, request_id = new_thread(), str(uuid.uuid4())
-    first = client.say(thread, "once", request_id=request_id)
-    assert client.say(thread, "once", request_id=request_id) == first
+    first = shared_client.say(thread, "once", request_id=request_id)
+    assert shared_client.say(thread, "once", request_id=request_id) == first
     with pytest.raises(grpc.RpcError) as error:
-        client.say(thread, "twice", request_id=request_id)
+        shared_client.say(thread, "twice", request_id=request_id)
     assert reason(error.value) == "REQUEST_ID_REUSED"
-    assert list(client.list_events(thread).events) == [first]
+    assert list(shared_client.list_events(thread).events) == [first]
 
 
-def test_fifty_identical_messages_at_once_are_said_once(client: Client) -> None:
+def test_fifty_identical_messages_at_once_are_said_once(shared_client: Client) -> None:
     thread, request_id = new_thread(), str(uuid.uuid4())
     with ThreadPoolExecutor(50) as pool:
         answers = list(
-            pool.map(lambda _: client.say(thread, "now", request_id=request_id), range(50))
+            pool.map(lambda _: shared_client.say(thread, "now", request_id=request_id), range(50))
         )
     assert all(answer == answers[0] for answer in answers)
-    assert list(client.list_events(thread).events) == [answers[0]]
+    assert list(shared_client.list_events(thread).events) == [answers[0]]
 
 
 def test_the_change_record_leaves_out_what_stands_in_the_log(client: Client, database: str) -> None:

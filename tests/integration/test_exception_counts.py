@@ -176,7 +176,7 @@ def test_a_token_of_counts_belongs_to_its_parameters(
 
 
 @pytest.mark.parametrize("call", [by_group, by_automation])
-def test_a_wrong_request_for_counts_is_refused(client: Client, call: Any) -> None:
+def test_a_wrong_request_for_counts_is_refused(shared_client: Client, call: Any) -> None:
     for fields, expected in (
         ({"filter": "stat = PENDING"}, "FILTER_TYPE"),
         ({"filter": "state = ("}, "FILTER_SYNTAX"),
@@ -185,7 +185,7 @@ def test_a_wrong_request_for_counts_is_refused(client: Client, call: Any) -> Non
         ({"parent": "organizations/local/workspaces/nowhere"}, "RESOURCE_NOT_FOUND"),
     ):
         with pytest.raises(grpc.RpcError) as error:
-            call(client, **fields)
+            call(shared_client, **fields)
         assert reason(error.value) == expected
 
 

@@ -98,9 +98,9 @@ def test_after_it_is_dealt_with_the_same_exception_is_a_new_one(client: Client, 
     assert second.number > first.number
 
 
-def test_everything_wrong_with_a_request_is_said_at_once(client: Client) -> None:
+def test_everything_wrong_with_a_request_is_said_at_once(shared_client: Client) -> None:
     with pytest.raises(grpc.RpcError) as error:
-        client.create(pb.Exception(run="nonsense", assignee="ada", stage=99))  # type: ignore[arg-type]
+        shared_client.create(pb.Exception(run="nonsense", assignee="ada", stage=99))  # type: ignore[arg-type]
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert reason(error.value) == "INVALID_FIELDS"
     assert set(violations(error.value)) == {
@@ -133,9 +133,11 @@ def test_everything_wrong_with_a_request_is_said_at_once(client: Client) -> None
         ({"run": f"{WORKSPACE}/automations/a/runs/a b"}, "run"),
     ],
 )
-def test_a_wrong_field_is_named(client: Client, fields: dict[str, object], field: str) -> None:
+def test_a_wrong_field_is_named(
+    shared_client: Client, fields: dict[str, object], field: str
+) -> None:
     with pytest.raises(grpc.RpcError) as error:
-        client.raise_one(**fields)
+        shared_client.raise_one(**fields)
     assert list(violations(error.value)) == [f"exception.{field}"]
 
 
@@ -237,20 +239,20 @@ def test_a_star_changes_everything_that_can_be_changed(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["message", "run", "nonsense", "extra.a", "location.start_byte"])
-def test_what_cannot_be_changed_is_refused_by_name(client: Client, path: str) -> None:
-    raised = client.raise_one()
+def test_what_cannot_be_changed_is_refused_by_name(shared_client: Client, path: str) -> None:
+    raised = shared_client.raise_one()
     with pytest.raises(grpc.RpcError) as error:
-        client.update(path, name=raised.name)
+        shared_client.update(path, name=raised.name)
     assert path in violations(error.value)["update_mask"]
 
 
-def test_a_wrong_value_in_an_update_is_named(client: Client) -> None:
-    raised = client.raise_one()
+def test_a_wrong_value_in_an_update_is_named(shared_client: Client) -> None:
+    raised = shared_client.raise_one()
     with pytest.raises(grpc.RpcError) as error:
-        client.update("group", name=raised.name, group="nonsense")
+        shared_client.update("group", name=raised.name, group="nonsense")
     assert list(violations(error.value)) == ["exception.group"]
     with pytest.raises(grpc.RpcError) as error:
-        client.update("assignee", assignee="users/ada")
+        shared_client.update("assignee", assignee="users/ada")
     assert list(violations(error.value)) == ["exception.name"]
 
 
@@ -304,9 +306,9 @@ def test_the_children_of_a_batch_have_no_parent_or_request_of_their_own(client: 
 
 
 @pytest.mark.parametrize("count", [0, 1001])
-def test_a_batch_has_one_to_a_thousand_children(client: Client, count: int) -> None:
+def test_a_batch_has_one_to_a_thousand_children(shared_client: Client, count: int) -> None:
     with pytest.raises(grpc.RpcError) as error:
-        batch(client, *([new_exception()] * count))
+        batch(shared_client, *([new_exception()] * count))
     assert list(violations(error.value)) == ["requests"]
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grpc
 import psycopg
@@ -25,30 +25,30 @@ SOAK = bool(os.environ.get("KINTSUGI_SOAK"))
 ELSEWHERE = "organizations/local/workspaces/elsewhere"
 
 
-@pytest.fixture
-def labels(client: Client) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def labels(shared_client: Client) -> dict[str, str]:
     """Four exceptions, by what tells them apart: names to labels."""
 
     def run(id: str) -> str:
         return f"{WORKSPACE}/automations/my-automation-id/runs/{id}"
 
     raised = {
-        "pending": client.raise_one(run=run("run1_id"), message="disk full"),
-        "resolved": client.raise_one(
+        "pending": shared_client.raise_one(run=run("run1_id"), message="disk full"),
+        "resolved": shared_client.raise_one(
             run=run("run2_id"), group="missing_values", execution_id="éÀ-Й"
         ),
-        "archived": client.raise_one(
+        "archived": shared_client.raise_one(
             message="100%_off\\", group="user_system_error", extra={"env": "prod", "a.b": "c"}
         ),
-        "assigned": client.raise_one(
+        "assigned": shared_client.raise_one(
             assignee="users/ada",
             stage=AUTOMATION_STAGE_DRAFT,
             location={"start_byte": 7, "end_byte": 9},
             execution_id="exec_1",
         ),
     }
-    client.resolve(raised["resolved"].name)
-    client.archive(raised["archived"].name)
+    shared_client.resolve(raised["resolved"].name)
+    shared_client.archive(raised["archived"].name)
     return {each.name: label for label, each in raised.items()}
 
 
@@ -110,9 +110,9 @@ EVERY = {"pending", "resolved", "archived", "assigned"}
     ],
 )
 def test_a_filter_lists_just_what_matches(
-    client: Client, labels: dict[str, str], text: str, expected: set[str]
+    shared_client: Client, labels: dict[str, str], text: str, expected: set[str]
 ) -> None:
-    answer = client.list(filter=text)
+    answer = shared_client.list(filter=text)
     assert {labels[each.name] for each in answer.exceptions} == expected
     assert answer.total_size == len(expected)
 
@@ -139,10 +139,10 @@ def test_a_filter_lists_just_what_matches(
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(
-    client: Client, parameter: str, text: str, expected: str, offset: str | None
+    shared_client: Client, parameter: str, text: str, expected: str, offset: str | None
 ) -> None:
     with pytest.raises(grpc.RpcError) as error:
-        client.list(**{parameter: text})
+        shared_client.list(**{parameter: text})
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert reason(error.value) == expected
     assert list(violations(error.value)) == [parameter]
@@ -151,10 +151,10 @@ def test_what_is_wrong_is_said_with_its_place(
 
 
 @pytest.mark.parametrize("text", ["\u00a0", "\v", " " * 17_000, "message:a\0"])
-def test_a_watch_takes_no_other_text_for_an_empty_filter(client: Client, text: str) -> None:
+def test_a_watch_takes_no_other_text_for_an_empty_filter(shared_client: Client, text: str) -> None:
     request = service.WatchExceptionsRequest(parent=WORKSPACE, filter=text)
     with pytest.raises(grpc.RpcError) as error:
-        next(client.exceptions.WatchExceptions(request, timeout=10))
+        next(shared_client.exceptions.WatchExceptions(request, timeout=10))
     assert reason(error.value) == "FILTER_SYNTAX"
 
 
@@ -168,16 +168,17 @@ def pages(client: Client, **parameters: object) -> Iterator[pb.Exception]:
             return
 
 
-@pytest.fixture
-def varied(client: Client) -> list[pb.Exception]:
-    """Twelve exceptions, many of which are equal in some fields."""
+@pytest.fixture(scope="module")
+def varied(start_shared: Callable[[], Client]) -> Client:
+    """Of a server with twelve exceptions, many of which are equal in some fields."""
+    client = start_shared()
     for number in range(6):
         exception = new_exception(run=f"{WORKSPACE}/automations/{'ab'[number % 2]}/runs/{number}")
         for _ in range(1 + number % 3):
             client.create(exception)
     for name in [client.raise_one().name for _ in range(6)][::2]:
         client.resolve(name)
-    return list(client.list(page_size=100).exceptions)
+    return client
 
 
 FIELDS = {
@@ -200,26 +201,25 @@ FIELDS = {
     ],
 )
 def test_pages_follow_the_order_and_show_every_row_once(
-    client: Client, varied: list[pb.Exception], order: tuple[str, str]
+    varied: Client, order: tuple[str, str]
 ) -> None:
     order_by = "".join(order)
-    expected = sorted(varied, key=lambda each: each.name)
+    everything = varied.list(page_size=100).exceptions
+    expected = sorted(everything, key=lambda each: each.name)
     keys = [part.split() for part in order_by.split(",")]
     if keys[-1][1:] == ["desc"]:
         expected.reverse()
     for field, *direction in reversed(keys):
         expected.sort(key=FIELDS[field], reverse=bool(direction))
-    assert [each.name for each in pages(client, order_by=order_by)] == [e.name for e in expected]
+    assert [each.name for each in pages(varied, order_by=order_by)] == [e.name for e in expected]
 
 
-def test_a_token_belongs_to_its_filter_and_order(
-    client: Client, varied: list[pb.Exception]
-) -> None:
+def test_a_token_belongs_to_its_filter_and_order(varied: Client) -> None:
     asked = {"filter": "state = PENDING", "order_by": "number"}
-    token = client.list(page_size=2, **asked).next_page_token
+    token = varied.list(page_size=2, **asked).next_page_token
     for changed in ({"filter": "state = RESOLVED"}, {"order_by": ""}):
         with pytest.raises(grpc.RpcError) as error:
-            client.list(page_token=token, **(asked | changed))
+            varied.list(page_token=token, **(asked | changed))
         assert reason(error.value) == "PAGE_TOKEN_INVALID"
 
 
@@ -271,6 +271,24 @@ def outcome(client: Client, parameters: dict[str, str]) -> str:
     return "OK"
 
 
+@pytest.fixture(scope="module")
+def many(new_database: Callable[[], str]) -> Iterator[psycopg.Connection]:
+    """Of a database with 20,000 exceptions."""
+    with psycopg.connect(new_database()) as connection:
+        connection.execute(
+            """
+            INSERT INTO exceptions (workspace, id, automation, run, start_byte, end_byte, message,
+              execution_id, stage, identity, state, "group", assignee, extra)
+            SELECT uid, 'e' || n, 'a' || n % 100, 'r' || n, 0, 0,
+              'this is number ' || n || ' of all', '', 0, sha256(n::text::bytea),
+              CASE n % 500 WHEN 0 THEN 2 ELSE 1 END, '', '', jsonb_build_object('host', 'h' || n)
+            FROM workspaces, generate_series(1, 20000) n
+            """
+        )
+        connection.execute("ANALYZE exceptions")
+        yield connection
+
+
 NEWEST = (Key("create_time", descending=True), Key("id", descending=True))
 
 
@@ -287,26 +305,14 @@ NEWEST = (Key("create_time", descending=True), Key("id", descending=True))
         ("nobody_said_this", "exceptions_description_trgm"),
     ],
 )
-def test_an_index_serves_the_filter(database: str, text: str, index: str) -> None:
+def test_an_index_serves_the_filter(many: psycopg.Connection, text: str, index: str) -> None:
     from filters import compile_sql
 
     statements = Statements(exceptions, ("id",), scope=("workspace",), workspace="workspace")
     query = statements.first_page(Choice(compile_sql(text, FILTERS).where, NEWEST))
-    with psycopg.connect(database) as connection:
-        connection.execute(
-            """
-            INSERT INTO exceptions (workspace, id, automation, run, start_byte, end_byte, message,
-              execution_id, stage, identity, state, "group", assignee, extra)
-            SELECT uid, 'e' || n, 'a' || n % 100, 'r' || n, 0, 0,
-              'this is number ' || n || ' of all', '', 0, sha256(n::text::bytea),
-              CASE n % 500 WHEN 0 THEN 2 ELSE 1 END, '', '', jsonb_build_object('host', 'h' || n)
-            FROM workspaces, generate_series(1, 20000) n
-            """
-        )
-        connection.execute("ANALYZE exceptions")
-        [(workspace,)] = connection.execute("SELECT uid FROM workspaces").fetchall()
-        bounds = {"scope_0": workspace, "parent": WORKSPACE, "limit": 51, "skip": 0}
-        plan = connection.execute(f"EXPLAIN {query.text}", query.parameters(bounds)).fetchall()
+    [(workspace,)] = many.execute("SELECT uid FROM workspaces").fetchall()
+    bounds = {"scope_0": workspace, "parent": WORKSPACE, "limit": 51, "skip": 0}
+    plan = many.execute(f"EXPLAIN {query.text}", query.parameters(bounds)).fetchall()
     assert index in str(plan), plan
 
 

@@ -1,6 +1,7 @@
 """Guide entries over gRPC, on a real database: versions, approval, deletion, drafts."""
 
 import uuid
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -62,8 +63,14 @@ class Guides:
         return getattr(self.stub, f"{verb}GuideEntry")(request)
 
 
+@pytest.fixture(scope="module")
+def guides(shared_client: Client) -> Guides:
+    return Guides(shared_client)
+
+
 @pytest.fixture
-def guides(client: Client) -> Guides:
+def own_guides(client: Client) -> Guides:
+    """Of a server that has no other ones."""
     return Guides(client)
 
 
@@ -321,63 +328,66 @@ def test_a_stale_etag_changes_nothing(guides: Guides, verb: str) -> None:
     assert guides.act(verb, made.name, etag=now.etag).etag != now.etag
 
 
-def test_every_mutation_can_be_repeated(guides: Guides) -> None:
+def test_every_mutation_can_be_repeated(own_guides: Guides) -> None:
     ids = {verb: str(uuid.uuid4()) for verb in ("create", "update", "Approve", "Delete")}
-    made = guides.create(request_id=ids["create"], title="first")
-    assert guides.create(request_id=ids["create"], title="first") == made
+    made = own_guides.create(request_id=ids["create"], title="first")
+    assert own_guides.create(request_id=ids["create"], title="first") == made
     with pytest.raises(grpc.RpcError) as error:
-        guides.create(request_id=ids["create"], title="second")
+        own_guides.create(request_id=ids["create"], title="second")
     assert reason(error.value) == "REQUEST_ID_REUSED"
     name = made.name
-    changed = guides.update(name, title="x", request_id=ids["update"])
-    assert guides.update(name, title="x", request_id=ids["update"]) == changed
-    approved = guides.act("Approve", name, request_id=ids["Approve"])
-    assert guides.act("Approve", name, request_id=ids["Approve"]) == approved
-    deleted = guides.act("Delete", name, request_id=ids["Delete"])
-    assert guides.act("Delete", name, request_id=ids["Delete"]) == deleted
-    assert len(guides.list(show_deleted=True).guide_entries) == 1
+    changed = own_guides.update(name, title="x", request_id=ids["update"])
+    assert own_guides.update(name, title="x", request_id=ids["update"]) == changed
+    approved = own_guides.act("Approve", name, request_id=ids["Approve"])
+    assert own_guides.act("Approve", name, request_id=ids["Approve"]) == approved
+    deleted = own_guides.act("Delete", name, request_id=ids["Delete"])
+    assert own_guides.act("Delete", name, request_id=ids["Delete"]) == deleted
+    assert len(own_guides.list(show_deleted=True).guide_entries) == 1
 
 
 # Lists
 
 
-def test_deleted_entries_are_listed_only_where_that_is_asked_for(guides: Guides) -> None:
-    kept, deleted = guides.create(), guides.create()
-    guides.act("Delete", deleted.name)
-    answer = guides.list()
+def test_deleted_entries_are_listed_only_where_that_is_asked_for(own_guides: Guides) -> None:
+    kept, deleted = own_guides.create(), own_guides.create()
+    own_guides.act("Delete", deleted.name)
+    answer = own_guides.list()
     assert [each.name for each in answer.guide_entries] == [kept.name]
     assert answer.total_size == 1
-    every = guides.list(show_deleted=True)
+    every = own_guides.list(show_deleted=True)
     assert [each.name for each in every.guide_entries] == [deleted.name, kept.name]
     assert every.total_size == 2
-    archived = guides.list(show_deleted=True, filter="state = ARCHIVED")
+    archived = own_guides.list(show_deleted=True, filter="state = ARCHIVED")
     assert [each.name for each in archived.guide_entries] == [deleted.name]
-    assert not guides.list(filter="state = ARCHIVED").guide_entries
+    assert not own_guides.list(filter="state = ARCHIVED").guide_entries
 
 
-def test_all_automations_list_together_and_each_by_itself(guides: Guides) -> None:
+def test_all_automations_list_together_and_each_by_itself(own_guides: Guides) -> None:
     automations = [f"{WORKSPACE}/automations/{name}" for name in ("a", "b", "c")]
-    made = [guides.create(automation) for automation in automations]
+    made = [own_guides.create(automation) for automation in automations]
     for automation, entry in zip(automations, made, strict=True):
-        assert list(guides.list(automation).guide_entries) == [entry]
-    every = guides.list(f"{WORKSPACE}/automations/-")
+        assert list(own_guides.list(automation).guide_entries) == [entry]
+    every = own_guides.list(f"{WORKSPACE}/automations/-")
     assert list(every.guide_entries) == made[::-1]
-    assert not guides.list(f"{WORKSPACE}/automations/d").guide_entries
-    two = guides.list(f"{WORKSPACE}/automations/-", filter="automation = a or automation = c")
+    assert not own_guides.list(f"{WORKSPACE}/automations/d").guide_entries
+    two = own_guides.list(f"{WORKSPACE}/automations/-", filter="automation = a or automation = c")
     assert list(two.guide_entries) == [made[2], made[0]]
     whole = f'automation = "{automations[1]}"'
-    assert list(guides.list(f"{WORKSPACE}/automations/-", filter=whole).guide_entries) == made[1:2]
-    assert not guides.list(automations[0], filter="automation = b").guide_entries
+    assert (
+        list(own_guides.list(f"{WORKSPACE}/automations/-", filter=whole).guide_entries) == made[1:2]
+    )
+    assert not own_guides.list(automations[0], filter="automation = b").guide_entries
 
 
 @pytest.mark.parametrize("order", ["", "automation", "title desc, create_time", "update_time"])
-def test_pages_over_all_automations_have_each_entry_once(guides: Guides, order: str) -> None:
+def test_pages_over_all_automations_have_each_entry_once(own_guides: Guides, order: str) -> None:
     names = {
-        guides.create(f"{WORKSPACE}/automations/{n % 3}", title=str(n % 2)).name for n in range(7)
+        own_guides.create(f"{WORKSPACE}/automations/{n % 3}", title=str(n % 2)).name
+        for n in range(7)
     }
     seen, token = [], ""
     while True:
-        page = guides.list(
+        page = own_guides.list(
             f"{WORKSPACE}/automations/-", page_size=2, page_token=token, order_by=order
         )
         seen += [entry.name for entry in page.guide_entries]
@@ -408,12 +418,17 @@ def test_an_unknown_workspace_has_no_list(guides: Guides) -> None:
         assert reason(error.value) == "RESOURCE_NOT_FOUND"
 
 
-@pytest.fixture
-def labels(guides: Guides) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def four(start_shared: Callable[[], Client]) -> Guides:
+    return Guides(start_shared())
+
+
+@pytest.fixture(scope="module")
+def labels(four: Guides) -> dict[str, str]:
     """Four entries of four automations, by what tells them apart: names to labels."""
 
     def create(automation: str, **fields: str) -> str:
-        return str(guides.create(f"{WORKSPACE}/automations/{automation}", **fields).name)
+        return str(four.create(f"{WORKSPACE}/automations/{automation}", **fields).name)
 
     run = f"{WORKSPACE}/automations/one/runs/run-1"
     names = {
@@ -424,9 +439,9 @@ def labels(guides: Guides) -> dict[str, str]:
         "notes": create("three", resolution_notes="100%_sure", root_cause="a full disk"),
         "old": create("four", content="old text"),
     }
-    guides.act("Approve", names["code"])
-    guides.update(names["code"], title="changed")
-    guides.act("Reject", names["notes"])
+    four.act("Approve", names["code"])
+    four.update(names["code"], title="changed")
+    four.act("Reject", names["notes"])
     return {name: label for label, name in names.items()}
 
 
@@ -465,9 +480,9 @@ EVERY = {"steps", "code", "notes", "old"}
     ],
 )
 def test_a_filter_lists_just_what_matches(
-    guides: Guides, labels: dict[str, str], text: str, expected: set[str]
+    four: Guides, labels: dict[str, str], text: str, expected: set[str]
 ) -> None:
-    answer = guides.list(f"{WORKSPACE}/automations/-", filter=text)
+    answer = four.list(f"{WORKSPACE}/automations/-", filter=text)
     assert {labels[each.name] for each in answer.guide_entries} == expected
     assert answer.total_size == len(expected)
 
@@ -497,32 +512,36 @@ def raise_one(client: Client, **fields: Any) -> Any:
     return client.raise_one(**({"run": run} | fields))
 
 
-def test_a_resolution_note_drafts_a_guide_entry_and_says_so(client: Client, guides: Guides) -> None:
-    raised = raise_one(client, message="\nKeyError: 'total'\n  in row 3")
-    client.resolve(raised.name, resolution_note="Added the total.")
+def test_a_resolution_note_drafts_a_guide_entry_and_says_so(
+    shared_client: Client, guides: Guides
+) -> None:
+    raised = raise_one(shared_client, message="\nKeyError: 'total'\n  in row 3")
+    shared_client.resolve(raised.name, resolution_note="Added the total.")
     [entry] = drafts(guides, raised)
     assert standing(entry) == (PENDING, "0.1", "")
     assert entry.title == "KeyError: 'total'"
     assert entry.resolution_steps == "Added the total."
     assert (entry.source_exception, entry.source_run) == (raised.name, raised.run)
-    assert thread(client, raised.run)[1:] == [
+    assert thread(shared_client, raised.run)[1:] == [
         "Resolved by users/local: `Added the total.`",
         f"Drafted the guide entry `{entry.name}`.",
     ]
     assert shown(guides.revisions(entry.name)) == [("0.1", PENDING)]
 
 
-def test_a_long_message_makes_a_short_title(client: Client, guides: Guides) -> None:
-    raised = raise_one(client, message="\U0001f4a5" * 400)
-    client.resolve(raised.name, resolution_note="n")
+def test_a_long_message_makes_a_short_title(shared_client: Client, guides: Guides) -> None:
+    raised = raise_one(shared_client, message="\U0001f4a5" * 400)
+    shared_client.resolve(raised.name, resolution_note="n")
     [entry] = drafts(guides, raised)
     assert entry.title == "\U0001f4a5" * 119 + "…"
 
 
 @pytest.mark.parametrize("note", ["", "  \n"])
-def test_nothing_is_drafted_without_a_note(client: Client, guides: Guides, note: str) -> None:
-    raised = raise_one(client)
-    client.resolve(raised.name, resolution_note=note)
+def test_nothing_is_drafted_without_a_note(
+    shared_client: Client, guides: Guides, note: str
+) -> None:
+    raised = raise_one(shared_client)
+    shared_client.resolve(raised.name, resolution_note=note)
     assert not drafts(guides, raised)
 
 
@@ -531,35 +550,35 @@ def test_nothing_is_drafted_without_a_note(client: Client, guides: Guides, note:
     [((), 1), (("Approve",), 1), (("Reject",), 2), (("Delete",), 1), (("Approve", "Delete"), 1)],
 )
 def test_what_is_known_already_is_not_drafted_again(
-    client: Client, guides: Guides, verbs: tuple[str, ...], count: int
+    shared_client: Client, guides: Guides, verbs: tuple[str, ...], count: int
 ) -> None:
-    first = raise_one(client)
-    client.resolve(first.name, resolution_note="Add it.")
+    first = raise_one(shared_client)
+    shared_client.resolve(first.name, resolution_note="Add it.")
     [entry] = drafts(guides, first)
     for verb in verbs:
         guides.act(verb, entry.name)
-    second = client.raise_one(run=f"{first.automation}/runs/2")
-    client.resolve(second.name, resolution_note="Add it.")
+    second = shared_client.raise_one(run=f"{first.automation}/runs/2")
+    shared_client.resolve(second.name, resolution_note="Add it.")
     assert len(drafts(guides, first)) == count
-    drafted = any("Drafted" in text for text in thread(client, second.run))
+    drafted = any("Drafted" in text for text in thread(shared_client, second.run))
     assert drafted is bool({"Reject", "Delete"} & set(verbs))
-    elsewhere = raise_one(client)
-    client.resolve(elsewhere.name, resolution_note="Add it.")
+    elsewhere = raise_one(shared_client)
+    shared_client.resolve(elsewhere.name, resolution_note="Add it.")
     assert len(drafts(guides, elsewhere)) == 1
 
 
-def test_a_repeated_resolve_drafts_once(client: Client, guides: Guides) -> None:
-    raised, request_id = raise_one(client), str(uuid.uuid4())
-    first = client.resolve(raised.name, resolution_note="n", request_id=request_id)
-    assert client.resolve(raised.name, resolution_note="n", request_id=request_id) == first
+def test_a_repeated_resolve_drafts_once(shared_client: Client, guides: Guides) -> None:
+    raised, request_id = raise_one(shared_client), str(uuid.uuid4())
+    first = shared_client.resolve(raised.name, resolution_note="n", request_id=request_id)
+    assert shared_client.resolve(raised.name, resolution_note="n", request_id=request_id) == first
     assert len(drafts(guides, raised)) == 1
 
 
-def test_a_resolve_that_fails_drafts_nothing(client: Client, guides: Guides) -> None:
-    raised = raise_one(client)
-    client.archive(raised.name)
+def test_a_resolve_that_fails_drafts_nothing(shared_client: Client, guides: Guides) -> None:
+    raised = raise_one(shared_client)
+    shared_client.archive(raised.name)
     with pytest.raises(grpc.RpcError):
-        client.resolve(raised.name, resolution_note="n")
+        shared_client.resolve(raised.name, resolution_note="n")
     assert not drafts(guides, raised)
 
 
@@ -567,6 +586,26 @@ def test_a_resolve_that_fails_drafts_nothing(client: Client, guides: Guides) -> 
 
 
 NEWEST = (Key("create_time", descending=True), Key("id", descending=True))
+
+
+@pytest.fixture(scope="module")
+def many(new_database: Callable[[], str]) -> Iterator[psycopg.Connection]:
+    """Of a database with 20,000 entries."""
+    with psycopg.connect(new_database()) as connection:
+        connection.execute(
+            """
+            INSERT INTO guide_entries (workspace, id, automation, title, content, root_cause,
+              resolution_steps, resolution_code, resolution_notes, source_exception, source_run,
+              state, major, minor)
+            SELECT uid, 'g' || n, 'a' || n % 100, 'number ' || n || ' of all',
+              'text ' || n || ' of all', 'cause ' || n || ' of all',
+              'step ' || n || repeat(' and so on', 100),
+              'code ' || n || ' of all', 'note ' || n || ' of all', '', '', 1, 0, 1
+            FROM workspaces, generate_series(1, 20000) n
+            """
+        )
+        connection.execute("ANALYZE guide_entries")
+        yield connection
 
 
 @pytest.mark.parametrize(
@@ -583,27 +622,13 @@ NEWEST = (Key("create_time", descending=True), Key("id", descending=True))
         ('create_time > "2999-01-01T00:00:00Z"', "guide_entries_newest"),
     ],
 )
-def test_an_index_serves_the_filter(database: str, text: str, index: str) -> None:
+def test_an_index_serves_the_filter(many: psycopg.Connection, text: str, index: str) -> None:
     statements = Statements(guide_entries, ("id",), scope=("workspace",), workspace="workspace")
     query = statements.first_page(Choice(compile_sql(text, FILTERS).where, NEWEST))
-    with psycopg.connect(database) as connection:
-        connection.execute(
-            """
-            INSERT INTO guide_entries (workspace, id, automation, title, content, root_cause,
-              resolution_steps, resolution_code, resolution_notes, source_exception, source_run,
-              state, major, minor)
-            SELECT uid, 'g' || n, 'a' || n % 100, 'number ' || n || ' of all',
-              'text ' || n || ' of all', 'cause ' || n || ' of all',
-              'step ' || n || repeat(' and so on', 100),
-              'code ' || n || ' of all', 'note ' || n || ' of all', '', '', 1, 0, 1
-            FROM workspaces, generate_series(1, 20000) n
-            """
-        )
-        connection.execute("ANALYZE guide_entries")
-        [(workspace,)] = connection.execute("SELECT uid FROM workspaces").fetchall()
-        parent = f"{WORKSPACE}/automations/-"
-        bounds = {"scope_0": workspace, "parent": parent, "limit": 51, "skip": 0}
-        plan = connection.execute(f"EXPLAIN {query.text}", query.parameters(bounds)).fetchall()
+    [(workspace,)] = many.execute("SELECT uid FROM workspaces").fetchall()
+    parent = f"{WORKSPACE}/automations/-"
+    bounds = {"scope_0": workspace, "parent": parent, "limit": 51, "skip": 0}
+    plan = many.execute(f"EXPLAIN {query.text}", query.parameters(bounds)).fetchall()
     assert index in str(plan), plan
 
 

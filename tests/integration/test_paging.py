@@ -187,16 +187,16 @@ def test_a_large_page_size_is_lowered(client: Client, names: list[str]) -> None:
 
 
 @pytest.mark.parametrize("parameter", ["page_size", "skip"])
-def test_a_negative_number_is_refused(client: Client, parameter: str) -> None:
+def test_a_negative_number_is_refused(shared_client: Client, parameter: str) -> None:
     with pytest.raises(grpc.RpcError) as error:
-        client.list(**{parameter: -1})
+        shared_client.list(**{parameter: -1})
     assert list(violations(error.value)) == [parameter]
 
 
 @pytest.mark.parametrize("token", ["nonsense", "AAAA", "ä", "x" * 4096, "=", "AA=A"])
-def test_a_damaged_token_is_refused(client: Client, token: str) -> None:
+def test_a_damaged_token_is_refused(shared_client: Client, token: str) -> None:
     with pytest.raises(grpc.RpcError) as error:
-        client.list(page_token=token)
+        shared_client.list(page_token=token)
     assert reason(error.value) == "PAGE_TOKEN_INVALID"
 
 

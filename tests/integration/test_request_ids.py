@@ -61,14 +61,14 @@ def update(client: Client, name: str, request_id: str) -> pb.Exception:
 
 
 @pytest.mark.parametrize("method", ["update", "resolve", "archive", "unarchive"])
-def test_every_change_can_be_repeated(client: Client, method: str) -> None:
-    name, request_id = client.raise_one().name, new_request()
+def test_every_change_can_be_repeated(shared_client: Client, method: str) -> None:
+    name, request_id = shared_client.raise_one().name, new_request()
     if method == "unarchive":
-        client.archive(name)
+        shared_client.archive(name)
     if method == "update":
-        answers = [update(client, name, request_id) for _ in range(2)]
+        answers = [update(shared_client, name, request_id) for _ in range(2)]
     else:
-        answers = [getattr(client, method)(name, request_id=request_id) for _ in range(2)]
+        answers = [getattr(shared_client, method)(name, request_id=request_id) for _ in range(2)]
     assert answers[0] == answers[1]
 
 

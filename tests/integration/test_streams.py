@@ -258,11 +258,11 @@ def test_a_quiet_stream_is_sent_cursors_that_can_be_gone_on_from(
 @pytest.mark.parametrize(
     "damage", [lambda c: c[:-1], lambda c: c + "AAAA", lambda c: "é", str.lower]
 )
-def test_a_damaged_cursor_is_refused(client: Client, thread: str, damage) -> None:
-    client.say(thread)
-    after = next(stream(client, thread)).cursor
+def test_a_damaged_cursor_is_refused(shared_client: Client, thread: str, damage) -> None:
+    shared_client.say(thread)
+    after = next(stream(shared_client, thread)).cursor
     with pytest.raises(grpc.RpcError) as error:
-        next(stream(client, thread, after=damage(after)))
+        next(stream(shared_client, thread, after=damage(after)))
     assert reason(error.value) == "CURSOR_INVALID"
     assert list(violations(error.value)) == ["after"]
 
@@ -280,11 +280,11 @@ def test_a_forged_cursor_is_refused(
     assert reason(error.value) == "CURSOR_INVALID"
 
 
-def test_a_cursor_of_another_thread_is_refused(client: Client, thread: str) -> None:
-    client.say(thread)
-    after = next(stream(client, thread)).cursor
+def test_a_cursor_of_another_thread_is_refused(shared_client: Client, thread: str) -> None:
+    shared_client.say(thread)
+    after = next(stream(shared_client, thread)).cursor
     with pytest.raises(grpc.RpcError) as error:
-        next(stream(client, new_thread(), after=after))
+        next(stream(shared_client, new_thread(), after=after))
     assert reason(error.value) == "CURSOR_INVALID"
 
 

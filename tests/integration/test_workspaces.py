@@ -57,9 +57,9 @@ def test_a_taken_id_is_refused(client: Client) -> None:
 
 
 @pytest.mark.parametrize("id", ["Claims", "1st", "a_b", "a-", "-", "x" * 64, "a b"])
-def test_an_id_that_would_not_last_is_refused(client: Client, id: str) -> None:
+def test_an_id_that_would_not_last_is_refused(shared_client: Client, id: str) -> None:
     with pytest.raises(grpc.RpcError) as error:
-        create(client, id)
+        create(shared_client, id)
     assert list(violations(error.value)) == ["workspace_id"]
 
 

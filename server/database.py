@@ -1,0 +1,38 @@
+"""The database that a process starts on: brought to the newest schema, or found to have it.
+
+What stands in the way is one line, for whoever starts the process.
+"""
+
+from collections.abc import Callable
+
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from server.store import schema
+
+
+class CannotRun(Exception):
+    """What a process needs isn't there; the message says what and is meant for its user."""
+
+
+def migrate(url: str) -> None:
+    """Brings a database's schema to the newest version. Raises CannotRun."""
+    from server.store.migrate import migrate  # noqa: PLC0415 (servers can do without Alembic)
+
+    _reach(migrate, url)
+
+
+def check(url: str) -> None:
+    """Raises CannotRun where the schema isn't the newest."""
+    _reach(schema.check, url)
+
+
+def _reach(use: Callable[[str], None], url: str) -> None:
+    try:
+        use(url.replace("postgres://", "postgresql://", 1))
+    except schema.NotMigrated as error:
+        raise CannotRun("the database isn't prepared: run `kintsugi migrate` first") from error
+    except ArgumentError as error:
+        raise CannotRun("the database URL must look like postgresql://host/name") from error
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise CannotRun(f"can't reach the database: {reason}") from error
