@@ -151,6 +151,13 @@ def test_what_is_missing_or_wrong_is_named(
     assert list(violations(error.value)) == [field]
 
 
+@pytest.mark.parametrize("text", ["\u00a0", "\v", "state = "])
+def test_what_is_no_filter_is_told_as_by_lists(client: Client, text: str) -> None:
+    with pytest.raises(grpc.RpcError) as error:
+        resolve(client, filter=text)
+    assert reason(error.value) == "FILTER_SYNTAX"
+
+
 def test_a_token_belongs_to_its_parameters(client: Client, mine: list[pb.Exception]) -> None:
     token = archive(client, force=True, max_count=5, page_size=2).next_page_token
     for changed in ({"max_count": 9}, {"force": False}, {"filter": "automation = other"}):
