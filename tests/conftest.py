@@ -17,6 +17,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from server.launch import child
 from server.launch.child import Child
@@ -24,6 +25,10 @@ from server.launch.postgres import Postgres
 
 # A shell that started the tests in the background has Ctrl-C ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A machine that is busy with something else makes no test wrong.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 TEMPLATE = "kintsugi_template"
 PATIENCE = 60
