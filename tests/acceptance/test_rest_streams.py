@@ -26,12 +26,6 @@ NDJSON, SSE = "application/x-ndjson", "text/event-stream"
 every_type = pytest.mark.parametrize("media_type", [NDJSON, SSE])
 
 
-@pytest.fixture(scope="module")
-def http(stack: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{stack.rest}/api/v1/", timeout=30) as client:
-        yield client
-
-
 @pytest.fixture
 def thread(stack: Any) -> str:
     """A thread of the test's own."""
