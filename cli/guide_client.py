@@ -40,7 +40,7 @@ class GuideClient:
 
     def versions(self, name: str) -> Iterator[pb.GuideEntry]:
         """All versions of an entry, newest first."""
-        request = service.ListGuideEntryRevisionsRequest(name=self.get(name).name)
+        request = service.ListGuideEntryRevisionsRequest(name=name)
         for page in self._pages(self._stub.ListGuideEntryRevisions, request):
             yield from page.guide_entries
 
