@@ -15,9 +15,6 @@ from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceStub
 from cli import names
 from cli.connection import Connection
 
-CountPage: TypeAlias = (
-    service.CountExceptionsByGroupResponse | service.CountExceptionsByAutomationResponse
-)
 BulkRequest: TypeAlias = service.BulkResolveExceptionsRequest | service.BulkArchiveExceptionsRequest
 BulkResponse: TypeAlias = (
     service.BulkResolveExceptionsResponse | service.BulkArchiveExceptionsResponse
@@ -49,16 +46,14 @@ class Client:
         )
         return self._pages(self._stub.ListExceptions, request, limit)
 
-    def count(self, by: str, matching: str = "") -> Iterator[CountPage]:
+    def count(self, by: str, matching: str = "") -> Iterator[Any]:
         """Pages of how many match in the workspace, by `group` or by `automation`."""
-        method, request = self._counting(by)
-        request.parent, request.filter = names.workspace(), matching
-        return self._pages(method, request)
-
-    def _counting(self, by: str) -> tuple[Any, Any]:
+        parent = names.workspace()
         if by == "group":
-            return self._stub.CountExceptionsByGroup, service.CountExceptionsByGroupRequest()
-        return self._stub.CountExceptionsByAutomation, service.CountExceptionsByAutomationRequest()
+            by_group = service.CountExceptionsByGroupRequest(parent=parent, filter=matching)
+            return self._pages(self._stub.CountExceptionsByGroup, by_group)
+        request = service.CountExceptionsByAutomationRequest(parent=parent, filter=matching)
+        return self._pages(self._stub.CountExceptionsByAutomation, request)
 
     def create(self, exception: pb.Exception) -> pb.Exception:
         parent = exception.run.partition("/automations/")[0]
