@@ -149,7 +149,7 @@ class _Work:
 
     def do(self, response: _Response, change: _Change) -> None:
         """Changes a page of them, and says in `response` what became of each."""
-        left = self._request.max_count - self._done
+        left = max(0, self._request.max_count - self._done)
         for name, etag in self.next(min(self._wanted.size, left)):
             if response.results and remaining_seconds() < _SPARE_SECONDS:
                 break

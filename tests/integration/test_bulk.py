@@ -9,6 +9,9 @@ from google.rpc import code_pb2
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
 
+from server.resources import page_token
+from server.resources.page import PageRequest
+from server.resources.page_token import PageToken
 from server.store.connection import Database
 from server.store.count_rollup import differences
 from tests.integration.client import WORKSPACE, Client, batch, new_exception, reason, violations
@@ -164,6 +167,16 @@ def test_a_token_belongs_to_its_parameters(client: Client, mine: list[pb.Excepti
         with pytest.raises(grpc.RpcError) as error:
             archive(client, **({"force": True, "max_count": 5, "page_token": token} | changed))
         assert reason(error.value) == "PAGE_TOKEN_INVALID"
+
+
+def test_a_made_up_token_that_is_behind_the_end_changes_nothing(
+    client: Client, mine: list[pb.Exception]
+) -> None:
+    asked = {"parent": WORKSPACE, "filter": MINE, "force": True, "max_count": 5}
+    binding = PageRequest.of(service.BulkArchiveExceptionsRequest(**asked)).binding
+    made_up = PageToken((2**50, "x", 99), total_size=5, is_lower_bound=False)
+    answer = archive(client, **asked, page_token=page_token.encode(made_up, binding))
+    assert (list(answer.results), answer.next_page_token) == ([], "")
 
 
 def test_an_unknown_workspace_is_not_found(client: Client) -> None:
