@@ -75,11 +75,11 @@ def _show(client: "Client", request: "BulkRequest") -> int:
 
 
 def _change(client: "Client", request: "BulkRequest", count: int) -> tuple[int, int]:
-    """Changes at most as many as were shown; answers how many were, and how many were not."""
-    from cli.connection import new_request_id
+    """Changes at most as many as were shown; answers how many were, and how many were not.
 
+    All calls are of the request's one id, so that none is changed twice.
+    """
     request.force, request.max_count, request.page_size = True, count, _PAGE
-    request.request_id = new_request_id()
     changed = failed = 0
     while True:
         page = client.bulk(request)

@@ -13,13 +13,8 @@ from kintsugi.v1 import location_pb2
 from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceStub
 
 from cli import names
-from cli.connection import Connection, new_request_id
+from cli.connection import Connection
 
-PAGE = 100
-
-CountPage: TypeAlias = (
-    service.CountExceptionsByGroupResponse | service.CountExceptionsByAutomationResponse
-)
 BulkRequest: TypeAlias = service.BulkResolveExceptionsRequest | service.BulkArchiveExceptionsRequest
 BulkResponse: TypeAlias = (
     service.BulkResolveExceptionsResponse | service.BulkArchiveExceptionsResponse
@@ -31,6 +26,7 @@ class Client:
 
     def __init__(self, connection: Connection) -> None:
         self._call = connection.call
+        self._pages = connection.pages
         self._follow = connection.follow
         self._stub = ExceptionServiceStub(connection.channel)
 
@@ -48,69 +44,39 @@ class Client:
         request = service.ListExceptionsRequest(
             parent=names.workspace(), filter=matching, order_by=order_by
         )
-        while limit > 0:
-            request.page_size = min(limit, PAGE)
-            page = self._call(self._stub.ListExceptions, request)
-            yield page
-            limit -= len(page.exceptions)
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                return
+        return self._pages(self._stub.ListExceptions, request, limit)
 
-    def count(self, by: str, matching: str = "") -> Iterator[CountPage]:
+    def count(self, by: str, matching: str = "") -> Iterator[Any]:
         """Pages of how many match in the workspace, by `group` or by `automation`."""
-        call, request = self._counting(by)
-        request.parent, request.filter = names.workspace(), matching
-        while True:
-            page = self._call(call, request)
-            yield page
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                return
-
-    def _counting(self, by: str) -> tuple[Any, Any]:
+        parent = names.workspace()
         if by == "group":
-            return self._stub.CountExceptionsByGroup, service.CountExceptionsByGroupRequest()
-        return self._stub.CountExceptionsByAutomation, service.CountExceptionsByAutomationRequest()
+            by_group = service.CountExceptionsByGroupRequest(parent=parent, filter=matching)
+            return self._pages(self._stub.CountExceptionsByGroup, by_group)
+        request = service.CountExceptionsByAutomationRequest(parent=parent, filter=matching)
+        return self._pages(self._stub.CountExceptionsByAutomation, request)
 
     def create(self, exception: pb.Exception) -> pb.Exception:
         parent = exception.run.partition("/automations/")[0]
-        return self._call(
-            self._stub.CreateException,
-            service.CreateExceptionRequest(
-                parent=parent, exception=exception, request_id=new_request_id()
-            ),
-        )
+        request = service.CreateExceptionRequest(parent=parent, exception=exception)
+        return self._call(self._stub.CreateException, request)
 
     def resolve(self, name: str, note: str) -> pb.Exception:
-        return self._call(
-            self._stub.ResolveException,
-            service.ResolveExceptionRequest(
-                name=name, resolution_note=note, request_id=new_request_id()
-            ),
-        )
+        request = service.ResolveExceptionRequest(name=name, resolution_note=note)
+        return self._call(self._stub.ResolveException, request)
 
     def archive(self, name: str) -> pb.Exception:
-        return self._call(
-            self._stub.ArchiveException,
-            service.ArchiveExceptionRequest(name=name, request_id=new_request_id()),
-        )
+        return self._call(self._stub.ArchiveException, service.ArchiveExceptionRequest(name=name))
 
     def unarchive(self, name: str) -> pb.Exception:
-        return self._call(
-            self._stub.UnarchiveException,
-            service.UnarchiveExceptionRequest(name=name, request_id=new_request_id()),
-        )
+        request = service.UnarchiveExceptionRequest(name=name)
+        return self._call(self._stub.UnarchiveException, request)
 
     def assign(self, name: str, user: str) -> pb.Exception:
-        return self._call(
-            self._stub.UpdateException,
-            service.UpdateExceptionRequest(
-                exception=pb.Exception(name=name, assignee=user),
-                update_mask=FieldMask(paths=["assignee"]),
-                request_id=new_request_id(),
-            ),
+        request = service.UpdateExceptionRequest(
+            exception=pb.Exception(name=name, assignee=user),
+            update_mask=FieldMask(paths=["assignee"]),
         )
+        return self._call(self._stub.UpdateException, request)
 
     def bulk(self, request: BulkRequest) -> BulkResponse:
         """Resolves or archives what matches, or, without `force`, only tells what does."""

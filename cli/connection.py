@@ -6,7 +6,8 @@ What is called is in `client` and `threads`; how errors read is in `errors`.
 import time
 import uuid
 from collections.abc import Iterator
-from typing import TypeVar
+from math import inf
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -20,6 +21,7 @@ Request = TypeVar("Request", bound=Message)
 Answer = TypeVar("Answer", bound=Message)
 
 DEADLINE = 10.0
+PAGE = 100
 PAUSES = (0.2, 0.5, 1.0)
 """Seconds before a call that found nobody is made again. All calls may be:
 reads change nothing, and a mutation repeats its request id."""
@@ -51,6 +53,8 @@ class Connection:
     def call(
         self, method: "grpc.UnaryUnaryMultiCallable[Request, Answer]", request: Request
     ) -> Answer:
+        """The answer. A mutation without a request id gets one: it may be repeated then."""
+        _identify(request)
         for pause in PAUSES:
             try:
                 return self._call_once(method, request)
@@ -59,6 +63,24 @@ class Connection:
                     raise
             time.sleep(pause)
         return self._call_once(method, request)
+
+    def pages(
+        self,
+        method: "grpc.UnaryUnaryMultiCallable[Request, Answer]",
+        asked: Request,
+        limit: float = inf,
+    ) -> Iterator[Answer]:
+        """The pages of a list, with at most `limit` rows in all."""
+        request: Any = type(asked)()
+        request.CopyFrom(asked)
+        while limit > 0:
+            request.page_size = min(limit, PAGE)
+            page: Any = self.call(method, request)
+            yield page
+            limit -= _rows(page)
+            request.page_token = page.next_page_token
+            if not page.next_page_token:
+                return
 
     def follow(
         self,
@@ -90,8 +112,14 @@ class Connection:
             raise ServiceError.of_call(error, self._server) from None
 
 
-def new_request_id() -> str:
-    return str(uuid.uuid4())
+def _identify(request: Any) -> None:
+    if "request_id" in request.DESCRIPTOR.fields_by_name and not request.request_id:
+        request.request_id = str(uuid.uuid4())
+
+
+def _rows(page: Message) -> int:
+    """How many there are in the one list that a page has."""
+    return next((len(value) for field, value in page.ListFields() if field.is_repeated), 0)
 
 
 def _channel(server: settings.Server) -> grpc.Channel:

@@ -11,9 +11,7 @@ from kintsugi.v1 import guide_entry_pb2 as pb
 from kintsugi.v1 import guide_entry_service_pb2 as service
 from kintsugi.v1.guide_entry_service_pb2_grpc import GuideEntryServiceStub
 
-from cli.connection import Connection, new_request_id
-
-PAGE = 100
+from cli.connection import Connection
 
 
 class GuideClient:
@@ -24,6 +22,7 @@ class GuideClient:
 
     def __init__(self, connection: Connection) -> None:
         self._call = connection.call
+        self._pages = connection.pages
         self._stub = GuideEntryServiceStub(connection.channel)
 
     @classmethod
@@ -37,26 +36,13 @@ class GuideClient:
         self, limit: int, asked: service.ListGuideEntriesRequest
     ) -> Iterator[service.ListGuideEntriesResponse]:
         """Pages of what is asked for, with at most `limit` entries in all."""
-        request = service.ListGuideEntriesRequest()
-        request.CopyFrom(asked)
-        while limit > 0:
-            request.page_size = min(limit, PAGE)
-            page = self._call(self._stub.ListGuideEntries, request)
-            yield page
-            limit -= len(page.guide_entries)
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                return
+        return self._pages(self._stub.ListGuideEntries, asked, limit)
 
     def versions(self, name: str) -> Iterator[pb.GuideEntry]:
         """All versions of an entry, newest first."""
-        request = service.ListGuideEntryRevisionsRequest(name=self.get(name).name, page_size=PAGE)
-        while True:
-            page = self._call(self._stub.ListGuideEntryRevisions, request)
+        request = service.ListGuideEntryRevisionsRequest(name=name)
+        for page in self._pages(self._stub.ListGuideEntryRevisions, request):
             yield from page.guide_entries
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                return
 
     def version(self, name: str, version: str) -> pb.GuideEntry:
         """Raises click.ClickException where there is no such version."""
@@ -67,26 +53,22 @@ class GuideClient:
 
     def approve(self, entry: pb.GuideEntry) -> pb.GuideEntry:
         """Approves what was read, and nothing newer."""
-        request = service.ApproveGuideEntryRequest(
-            name=entry.name, etag=entry.etag, request_id=new_request_id()
-        )
+        request = service.ApproveGuideEntryRequest(name=entry.name, etag=entry.etag)
         return self._call(self._stub.ApproveGuideEntry, request)
 
     def reject(self, entry: pb.GuideEntry) -> pb.GuideEntry:
         """Rejects what was read, and nothing newer."""
-        request = service.RejectGuideEntryRequest(
-            name=entry.name, etag=entry.etag, request_id=new_request_id()
-        )
+        request = service.RejectGuideEntryRequest(name=entry.name, etag=entry.etag)
         return self._call(self._stub.RejectGuideEntry, request)
 
     def edit(self, entry: pb.GuideEntry, texts: Mapping[str, str]) -> pb.GuideEntry:
-        """Changes some fields of what was read."""
+        """Changes some fields of what was read; raises click.ClickException if they are so."""
         changed = pb.GuideEntry(name=entry.name, etag=entry.etag)
         for field, text in texts.items():
             setattr(changed, field, text)
-        request = service.UpdateGuideEntryRequest(
-            guide_entry=changed,
-            update_mask=FieldMask(paths=list(texts)),
-            request_id=new_request_id(),
-        )
-        return self._call(self._stub.UpdateGuideEntry, request)
+        mask = FieldMask(paths=list(texts))
+        request = service.UpdateGuideEntryRequest(guide_entry=changed, update_mask=mask)
+        answer = self._call(self._stub.UpdateGuideEntry, request)
+        if answer.etag == entry.etag:
+            raise click.ClickException("nothing was changed")
+        return answer

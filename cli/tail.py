@@ -9,7 +9,8 @@ from typing import Self
 from google.protobuf.timestamp_pb2 import Timestamp
 from kintsugi.v1 import event_pb2 as pb
 
-from cli.threads import PAGE, Threads
+from cli.connection import PAGE
+from cli.threads import Threads
 
 UNFINISHED = "state = STATE_STREAMING"
 

@@ -9,11 +9,9 @@ from kintsugi.v1 import event_pb2 as pb
 from kintsugi.v1 import event_service_pb2 as service
 from kintsugi.v1.event_service_pb2_grpc import EventServiceStub
 
-from cli.connection import Connection, new_request_id
+from cli.connection import Connection
 from cli.following import Tell
 from cli.terminal import say
-
-PAGE = 100
 
 
 class Threads:
@@ -21,6 +19,7 @@ class Threads:
 
     def __init__(self, connection: Connection) -> None:
         self._call = connection.call
+        self._pages = connection.pages
         self._follow = connection.follow
         self._stub = EventServiceStub(connection.channel)
 
@@ -29,21 +28,11 @@ class Threads:
     ) -> Iterator[service.ListEventsResponse]:
         """Pages of what matches, newest first, with at most `limit` events in all."""
         request = service.ListEventsRequest(parent=parent, filter=matching)
-        while limit > 0:
-            request.page_size = min(limit, PAGE)
-            page = self._call(self._stub.ListEvents, request)
-            yield page
-            limit -= len(page.events)
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                return
+        return self._pages(self._stub.ListEvents, request, limit)
 
     def create(self, parent: str, message: pb.UserMessage, exception: str = "") -> pb.Event:
-        request = service.CreateEventRequest(
-            parent=parent,
-            event=pb.Event(user_message=message, exception=exception),
-            request_id=new_request_id(),
-        )
+        event = pb.Event(user_message=message, exception=exception)
+        request = service.CreateEventRequest(parent=parent, event=event)
         return self._call(self._stub.CreateEvent, request)
 
     def follow(

@@ -76,6 +76,8 @@ def create(*, role: str, title: str, user: str, days: int | None, all_workspaces
         asked.expire_time.FromDatetime(datetime.now(UTC) + timedelta(days=days))
     made = AccessClient.from_environment().create_token(asked)
     id = made.access_token.name.rpartition("/")[2]
+    if not made.token:
+        raise click.ClickException(f"the answer was lost: `kintsugi tokens revoke {id}`, try again")
     say(f"token {id} of {made.access_token.principal}, {role}; it is shown this once:")
     click.echo(made.token)
 

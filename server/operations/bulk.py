@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from google.rpc.status_pb2 import Status
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
-from sqlalchemy import and_, true
+from sqlalchemy import and_
 
 from server.domain.call import remaining_seconds
 from server.domain.errors import (
@@ -110,8 +110,6 @@ def _run(exceptions: Exceptions, request: _Request, response: _Response, change:
 
 
 def _check(request: _Request) -> None:
-    if not request.filter.strip():
-        raise InvalidFields([("filter", "is required: it says which exceptions are meant")])
     if request.max_count < int(request.force):
         what = f"is {request.max_count}; with force it says how many may be changed, at least 1"
         raise InvalidFields([("max_count", what)])
@@ -151,7 +149,7 @@ class _Work:
 
     def do(self, response: _Response, change: _Change) -> None:
         """Changes a page of them, and says in `response` what became of each."""
-        left = self._request.max_count - self._done
+        left = max(0, self._request.max_count - self._done)
         for name, etag in self.next(min(self._wanted.size, left)):
             if response.results and remaining_seconds() < _SPARE_SECONDS:
                 break
@@ -189,9 +187,13 @@ def _place(token: PageToken | None) -> tuple[Sequence[Any], int]:
 
 
 def _pending(chosen: Choice) -> Choice:
-    """Of a choice by a filter, those that can be resolved or archived."""
+    """Of a choice by a filter, those that can be resolved or archived.
+
+    Raises InvalidFields where it is of all exceptions.
+    """
+    if chosen.where is None:
+        raise InvalidFields([("filter", "is empty: it says which exceptions are meant")])
     counted = chosen.counted
     if counted is not None:
         counted = and_(counted, COUNTED.c.state == pb.EXCEPTION_STATE_PENDING)
-    where = true() if chosen.where is None else chosen.where
-    return Choice(and_(where, PENDING), chosen.order, is_short=False, counted=counted)
+    return Choice(and_(chosen.where, PENDING), chosen.order, is_short=False, counted=counted)

@@ -16,16 +16,16 @@ from server.resources.exception import EXCEPTION
 from server.resources.exception_group import EXCEPTION_GROUP
 from server.resources.page import ListRequest, PageRequest
 from server.resources.page_token import PageToken, order_values
+from server.store import tables
 from server.store.connection import Row
 from server.store.counts_by import by_automation, by_group
 from server.store.query import Query
 from server.store.statements import Choice, kept
 from server.store.store import Store
-from server.store.tables import exception_counts
 
 _BY_GROUP = kept(partial(by_group, columns=EXCEPTION_GROUP.columns))
 _BY_AUTOMATION = kept(by_automation)
-_TOKEN_COLUMNS = (exception_counts.c.automation, exception_counts.c.n)
+_TOKEN_COLUMNS = (tables.exceptions.c.automation, tables.exceptions.c.number)
 """The types of what a token carries: the last key, and how many exceptions there are in all."""
 
 

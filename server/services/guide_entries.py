@@ -75,7 +75,7 @@ class GuideEntryService(GuideEntryServiceServicer):
     ) -> service.ListGuideEntryRevisionsResponse:
         response = service.ListGuideEntryRevisionsResponse()
         name = GuideEntryName.parse(request.name)
-        self._entries.get(name)
+        self._entries_of(name.parent).get(name)
         self._revisions.list(name, request, response, response.guide_entries)
         return response
 

@@ -3,9 +3,11 @@
 Tests that stop, kill or flood it start further ones, with `start_up`.
 """
 
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.acceptance.edges import Edges
@@ -15,6 +17,34 @@ from tests.acceptance.edges import Edges
 def stack(start_for_session: Callable[..., Any]) -> Any:
     """Running; has rest, grpc, health, metrics, workspace, edge and env."""
     return start_for_session("--port", "0", "--workers", "2")
+
+
+@pytest.fixture(scope="module")
+def http(stack: Any) -> Iterator[httpx.Client]:
+    """Takes names of resources as paths."""
+    with httpx.Client(
+        base_url=f"{stack.rest}/api/v1/", headers=stack.headers, timeout=30
+    ) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def new_workspace(http: httpx.Client) -> Callable[[], str]:
+    """Makes a workspace and gives its name."""
+
+    def make() -> str:
+        parameters = {"workspace_id": f"w-{uuid.uuid4().hex[:12]}"}
+        made = http.post("organizations/local/workspaces", params=parameters, json={})
+        assert made.status_code == 200, made.text
+        return str(made.json()["name"])
+
+    return make
+
+
+@pytest.fixture
+def workspace(new_workspace: Callable[[], str]) -> str:
+    """A workspace of the test's own, so that it can count."""
+    return new_workspace()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 KINTSUGI = str(Path(sys.executable).with_name("kintsugi"))
@@ -52,7 +51,7 @@ class Run:
 
     def exceptions(self) -> list[dict[str, Any]]:
         """What was raised for this run, oldest first."""
-        answer = httpx.get(self.stack.exceptions, params={"filter": f"run = {self.run}"})
+        answer = self.stack.http.get(self.stack.exceptions, params={"filter": f"run = {self.run}"})
         found: list[dict[str, Any]] = answer.raise_for_status().json()["exceptions"]
         return found[::-1]
 

@@ -141,6 +141,13 @@ def test_edit_changes_what_its_options_say(client: Client, entry: dict[str, Any]
     assert "0.4 is to be approved" in client("edit", id, "--code", "x = 1").stdout
 
 
+def test_edit_says_when_nothing_was_changed(client: Client, entry: dict[str, Any]) -> None:
+    client("approve", id_of(entry))
+    left = client("edit", id_of(entry), "--title", entry["title"])
+    assert (left.returncode, left.stdout) == (1, "")
+    assert "nothing was changed" in left.stderr
+
+
 def test_edit_opens_an_editor(client: Client, entry: dict[str, Any], tmp_path: Path) -> None:
     id = id_of(entry)
     command = editor(tmp_path / "editor.py", "text = text.replace('Add', 'Do add')")

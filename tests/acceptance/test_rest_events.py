@@ -3,7 +3,6 @@
 import base64
 import re
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -20,14 +19,6 @@ CONTENTS = {
     "system_message",
     "completion_response",
 }
-
-
-@pytest.fixture(scope="module")
-def http(stack: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(
-        base_url=f"{stack.rest}/api/v1/", headers=stack.headers, timeout=30
-    ) as client:
-        yield client
 
 
 @pytest.fixture
@@ -194,6 +185,7 @@ def test_the_published_filters(http: httpx.Client, stack: Any, thread: str) -> N
         f'exception != "{ids[0]}"': 2,
         f'NOT (exception = "{ids[0]}" OR exception = "{ids[1]}")': 1,
         'exception = "exc-123"': 0,
+        'exception = "exc-123" OR exception = "exc-456"': 0,
         "kind = USER_MESSAGE": 1,
         "state = STATE_COMPLETE": 3,
         'create_time > "2025-01-01T00:00:00Z"': 3,
@@ -218,6 +210,34 @@ def test_pages_go_on_where_the_last_one_ended(http: httpx.Client, thread: str) -
     assert seen == names[::-1]
     assert http.get(f"{thread}/events", params={"page_size": -1}).status_code == 400
     assert http.get(f"{thread}/events", params={"page_token": "x"}).status_code == 400
+
+
+def test_page_sizes(http: httpx.Client, workspace: str) -> None:
+    run = f"{workspace}/automations/billing/runs/1"
+    raised = [{"run": run, "location": {}, "message": f"no total in row {n}"} for n in range(1000)]
+    batch = {"requests": [{"exception": each} for each in raised]}
+    answered(http.post(f"{workspace}/exceptions:batchCreate", json=batch))
+    thread = f"{run}/agents/kai"
+    say(http, thread, {"content": "So many?"})
+    for size, expected in ((0, 50), (1, 1), (1000, 1000), (1001, 1000), (2147483647, 1000)):
+        page = answered(http.get(f"{thread}/events", params={"page_size": size}))
+        assert (len(page["events"]), page["total_size"]) == (expected, 1001)
+    assert len(answered(http.get(f"{thread}/events"))["events"]) == 50
+
+
+def test_a_page_token_belongs_to_its_list(http: httpx.Client, thread: str) -> None:
+    for _ in range(2):
+        say(http, thread, {"content": "x"})
+    page = answered(http.get(f"{thread}/events", params={"page_size": 1}))
+    token = {"page_token": page["next_page_token"]}
+    assert len(answered(http.get(f"{thread}/events", params=token))["events"]) == 1
+    for path, others in (
+        (f"{thread}/events", {"filter": "kind = THINKING"}),
+        (f"{thread}2/events", {}),
+    ):
+        answer = http.get(path, params=token | others)
+        assert answer.status_code == 400
+        assert "PAGE_TOKEN_INVALID" in answer.text
 
 
 def test_a_repeated_message_is_said_once(http: httpx.Client, thread: str) -> None:

@@ -1,7 +1,5 @@
 """The published paths of groups and counts, field for field as JSON shows them."""
 
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -25,23 +23,6 @@ TOTALS = {
     "counts_are_lower_bounds": bool,
 }
 IDS = ["internal_error", "missing_values", "user_system_error"]
-
-
-@pytest.fixture(scope="module")
-def http(stack: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(
-        base_url=f"{stack.rest}/api/v1/", headers=stack.headers, timeout=30
-    ) as client:
-        yield client
-
-
-@pytest.fixture
-def workspace(http: httpx.Client) -> str:
-    """A workspace of the test's own, so that it can count."""
-    parameters = {"workspace_id": f"w-{uuid.uuid4().hex[:12]}"}
-    made = http.post("organizations/local/workspaces", params=parameters, json={})
-    assert made.status_code == 200, made.text
-    return str(made.json()["name"])
 
 
 @pytest.fixture
@@ -68,6 +49,13 @@ def test_groups_come_in_pages(http: httpx.Client, workspace: str) -> None:
     token = first["next_page_token"]
     rest = get(http, f"{workspace}/exceptionGroups", page_size=2, page_token=token)
     assert [len(page["groups"]) for page in (first, rest)] == [2, 1]
+
+
+def test_wrong_pages_of_groups_are_refused(http: httpx.Client, workspace: str) -> None:
+    path = f"{workspace}/exceptionGroups"
+    assert len(get(http, path, page_size=1001)["groups"]) == 3
+    for parameters in ({"page_size": -1}, {"page_token": "x"}):
+        refusal(http, path, **parameters)
 
 
 def test_a_default_assignee_is_given_to_what_is_raised_in_the_group(
@@ -119,11 +107,15 @@ def test_both_counts_respect_the_filter(
     by_group = get(http, f"{workspace}/exceptions:countByGroup", filter="state = PENDING")
     assert [each["count"] for each in by_group["group_counts"]] == [1, 1, 1]
     assert by_group["total_exception_count"] == 3
-    path, filter = f"{workspace}/exceptions:countByAutomation", 'group = "missing_values"'
-    by_automation = get(http, path, filter=filter)
-    assert [each["count"] for each in by_automation["automation_counts"]] == [1, 1]
-    recent = 'state = PENDING AND create_time > "2020-01-01T00:00:00Z"'
-    assert get(http, path, filter=recent)["total_exception_count"] == 3
+    path = f"{workspace}/exceptions:countByAutomation"
+    for filter, counts in (
+        ("state = PENDING", [2, 1]),
+        ('group = "missing_values"', [1, 1]),
+        ('state = PENDING AND create_time > "2020-01-01T00:00:00Z"', [2, 1]),
+    ):
+        by_automation = get(http, path, filter=filter)
+        assert [each["count"] for each in by_automation["automation_counts"]] == counts
+        assert by_automation["total_exception_count"] == sum(counts)
 
 
 @pytest.mark.parametrize("verb", ["countByGroup", "countByAutomation"])
@@ -139,6 +131,32 @@ def test_counts_come_in_pages_that_carry_the_totals(
         counts.append(one["count"])
     assert len(counts) == page["total_size"]
     assert sum(counts) == 4
+
+
+@pytest.mark.parametrize("verb", ["countByGroup", "countByAutomation"])
+def test_a_page_token_belongs_to_its_counts(
+    http: httpx.Client, workspace: str, raised: list[dict[str, Any]], verb: str
+) -> None:
+    path = f"{workspace}/exceptions:{verb}"
+    token = get(http, path, page_size=1)["next_page_token"]
+    assert get(http, path, page_size=9, page_token=token)["next_page_token"] == ""
+    status = refusal(http, path, page_token=token, filter="state = PENDING")
+    assert "PAGE_TOKEN_INVALID" in str(status)
+
+
+def test_page_sizes(http: httpx.Client, workspace: str) -> None:
+    runs = [f"{workspace}/automations/a{n}/runs/1" for n in range(1001)]
+    raised = [{"exception": {"run": run, "location": {}, "message": "m"}} for run in runs]
+    for batch in (raised[:1000], raised[1000:]):
+        answer = http.post(f"{workspace}/exceptions:batchCreate", json={"requests": batch})
+        assert answer.status_code == 200, answer.text
+    path = f"{workspace}/exceptions:countByAutomation"
+    for size, expected in ((0, 50), (1, 1), (1000, 1000), (1001, 1000), (2147483647, 1000)):
+        page = get(http, path, page_size=size)
+        assert (len(page["automation_counts"]), page["total_size"]) == (expected, 1001)
+        assert page["total_exception_count"] == 1001
+        by_group = get(http, f"{workspace}/exceptions:countByGroup", page_size=size)
+        assert [each["count"] for each in by_group["group_counts"]] == [1001]
 
 
 @pytest.mark.parametrize("verb", ["countByGroup", "countByAutomation"])

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -59,23 +59,6 @@ def assert_shape(value: Any, shape: Any) -> None:
         assert value in shape
     else:
         assert type(value) is shape, (value, shape)
-
-
-@pytest.fixture(scope="module")
-def http(stack: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(
-        base_url=f"{stack.rest}/api/v1/", headers=stack.headers, timeout=30
-    ) as client:
-        yield client
-
-
-@pytest.fixture
-def workspace(http: httpx.Client) -> str:
-    """A workspace of the test's own, so that it can count."""
-    parameters = {"workspace_id": f"w-{uuid.uuid4().hex[:12]}"}
-    made = http.post("organizations/local/workspaces", params=parameters, json={})
-    assert made.status_code == 200, made.text
-    return str(made.json()["name"])
 
 
 def make(http: httpx.Client, workspace: str, **fields: Any) -> dict[str, Any]:
@@ -188,6 +171,78 @@ def test_request_fields_may_be_in_camel_case(http: httpx.Client, workspace: str)
     assert made["location"] == {"start_byte": "1", "end_byte": "2"}
 
 
+@pytest.mark.parametrize("form", ["missing_values", "{workspace}/exceptionGroups/missing_values"])
+def test_a_group_is_given_by_its_id_or_its_name(
+    http: httpx.Client, workspace: str, form: str
+) -> None:
+    made = make(http, workspace, group=form.format(workspace=workspace))
+    assert made["group"] == f"{workspace}/exceptionGroups/missing_values"
+    http.patch(made["name"], params={"update_mask": "group"}, json={}).raise_for_status()
+    assert get(http, made["name"])["group"] == ""
+
+
+def test_what_only_the_service_says_is_ignored_in_a_body(
+    http: httpx.Client, workspace: str
+) -> None:
+    claimed = {
+        "name": f"{workspace}/exceptions/mine",
+        "create_time": "2020-01-01T00:00:00Z",
+        "update_time": "2020-01-01T00:00:00Z",
+        "state": "EXCEPTION_STATE_RESOLVED",
+        "automation": f"{workspace}/automations/another",
+        "description": "mine",
+        "resolution_guide_entry": f"{workspace}/automations/billing/guideEntries/mine",
+        "resolver": "users/eve",
+    }
+    made = make(http, workspace, **claimed)
+    assert not claimed.items() & made.items()
+    assert made["state"] == "EXCEPTION_STATE_PENDING"
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"run": ""}, "exception.run"),
+        ({"location": None}, "exception.location"),
+        ({"message": ""}, "exception.message"),
+        ({"run": "organizations/local/workspaces/other/automations/a/runs/1"}, "exception.run"),
+        ({"group": "no_such_group"}, "exception.group"),
+        ({"assignee": "ada"}, "exception.assignee"),
+        ({"location": {"start_byte": 2, "end_byte": 1}}, "exception.location.end_byte"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named(
+    http: httpx.Client, workspace: str, fields: dict[str, Any], wrong: str
+) -> None:
+    run = f"{workspace}/automations/billing/runs/1"
+    body = {"run": run, "location": {}, "message": "broken"} | fields
+    answer = http.post(f"{workspace}/exceptions", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, 3)
+    [bad] = [each for each in answer.json()["details"] if "field_violations" in each]
+    assert [each["field"] for each in bad["field_violations"]] == [wrong]
+
+
+def test_an_execution_tells_equal_exceptions_apart(http: httpx.Client, workspace: str) -> None:
+    place = {"run": f"{workspace}/automations/billing/runs/1", "location": {"end_byte": 3}}
+    first, again = (make(http, workspace, **place, execution_id="e-1") for _ in range(2))
+    other = make(http, workspace, **place, execution_id="e-2")
+    assert (again["name"], again["occurrence_count"]) == (first["name"], 2)
+    assert (other["name"] != first["name"], other["occurrence_count"]) == (True, 1)
+
+
+def test_a_resolved_exception_stays_resolved(http: httpx.Client, workspace: str) -> None:
+    name = make(http, workspace)["name"]
+    http.post(f"{name}:resolve", json={}).raise_for_status()
+    for verb in ("resolve", "archive", "unarchive"):
+        answer = http.post(f"{name}:{verb}", json={})
+        assert (answer.status_code, answer.json()["code"]) == (400, 9)
+
+
+def test_a_token_may_go_along(http: httpx.Client, workspace: str) -> None:
+    answer = http.get(f"{workspace}/exceptions", headers={"authorization": "Bearer kin_abc"})
+    assert answer.status_code == 200, answer.text
+
+
 def test_an_unknown_exception_is_not_found(http: httpx.Client, workspace: str) -> None:
     answer = http.get(f"{workspace}/exceptions/none")
     assert (answer.status_code, answer.json()["code"]) == (404, 5)
@@ -285,6 +340,7 @@ def test_a_page_token_belongs_to_its_list(http: httpx.Client, workspace: str) ->
     other = "organizations/local/workspaces/default/exceptions"
     for path, parameters in (
         (f"{workspace}/exceptions", {"page_token": token, "skip": 1}),
+        (f"{workspace}/exceptions", {"page_token": token, "filter": "state = PENDING"}),
         (other, {"page_token": token}),
         (f"{workspace}/exceptions", {"page_token": f"{token}x"}),
         (f"{workspace}/exceptions", {"page_token": token[:-2]}),
@@ -330,6 +386,65 @@ def test_a_list_can_be_filtered_and_ordered(http: httpx.Client, workspace: str) 
     assert list_names(http, workspace, filter='message:"TOTAL"') == made[1:]
     assert list_names(http, workspace, filter="state = PENDING", order_by="number") == made
     assert list_names(http, workspace, filter="state = RESOLVED") == []
+
+
+@pytest.fixture(scope="module")
+def labels(http: httpx.Client, new_workspace: Callable[[], str]) -> dict[str, str]:
+    """Names of exceptions that all tests of filters look at, by what tells them apart."""
+    workspace = new_workspace()
+    mine, other = (f"{workspace}/automations/{id}" for id in ("my-automation-id", "another"))
+    raised = {
+        "first": make(http, workspace, run=f"{mine}/runs/run1_id"),
+        "resolved": make(http, workspace, run=f"{mine}/runs/run2_id", group="missing_values"),
+        "archived": make(http, workspace, run=f"{other}/runs/1", group="user_system_error"),
+        "internal": make(http, workspace, run=f"{other}/runs/2", group="internal_error"),
+    }
+    for label, verb in (("resolved", "resolve"), ("archived", "archive")):
+        http.post(f"{raised[label]['name']}:{verb}", json={}).raise_for_status()
+    return {each["name"]: label for label, each in raised.items()}
+
+
+EVERY = ["first", "resolved", "archived", "internal"]
+NOT_RESOLVED = ["first", "archived", "internal"]
+
+
+@pytest.mark.parametrize(
+    ("filter", "expected"),
+    [
+        ("state = PENDING", ["first", "internal"]),
+        ("state != RESOLVED", NOT_RESOLVED),
+        ("automation = my-automation-id", ["first", "resolved"]),
+        ("state = PENDING AND automation = my-automation-id", ["first"]),
+        ("state = PENDING OR state = ARCHIVED", NOT_RESOLVED),
+        ("NOT state = RESOLVED", NOT_RESOLVED),
+        ('create_time > "2025-01-01T00:00:00Z"', EVERY),
+        ('create_time >= "2025-01-01T00:00:00Z" AND create_time < "2025-02-01T00:00:00Z"', []),
+        (
+            '(state = PENDING OR state = ARCHIVED) AND create_time > "2025-01-01T00:00:00Z"',
+            NOT_RESOLVED,
+        ),
+        ('group = "missing_values"', ["resolved"]),
+        ('group = "missing_values" OR group = "user_system_error"', ["resolved", "archived"]),
+        ('group = ""', ["first"]),
+        ('state = PENDING AND group = ""', ["first"]),
+        ('group != ""', ["resolved", "archived", "internal"]),
+        ("run = run1_id OR run = run2_id", ["first", "resolved"]),
+        ("run = run1_id", ["first"]),
+        ('run = "run1_id"', ["first"]),
+        ('run = "run1_id OR run2_id"', ["first", "resolved"]),
+        ("state = EXCEPTION_STATE_PENDING", ["first", "internal"]),
+        ("state = EXCEPTION_STATE_RESOLVED OR state = RESOLVED", ["resolved"]),
+        ("state = EXCEPTION_STATE_ARCHIVED AND state = ARCHIVED", ["archived"]),
+        ('create_time <= "2025-01-01T00:00:00+00:00"', []),
+    ],
+)
+def test_every_published_filter_lists_what_it_says(
+    http: httpx.Client, labels: dict[str, str], filter: str, expected: list[str]
+) -> None:
+    collection = next(iter(labels)).rpartition("/")[0]
+    page = get(http, collection, filter=filter)
+    assert [labels[each["name"]] for each in reversed(page["exceptions"])] == expected
+    assert page["total_size"] == len(expected)
 
 
 @pytest.mark.parametrize("space", ["+", "%20"])

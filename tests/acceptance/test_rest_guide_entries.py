@@ -1,7 +1,7 @@
 """The published guide entry paths, GET one and GET list, and what is done to entries, over REST."""
 
 import uuid
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -40,23 +40,6 @@ PAGE = {
     "total_size": int,
     "total_size_is_lower_bound": bool,
 }
-
-
-@pytest.fixture(scope="module")
-def http(stack: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(
-        base_url=f"{stack.rest}/api/v1/", headers=stack.headers, timeout=30
-    ) as client:
-        yield client
-
-
-@pytest.fixture
-def workspace(http: httpx.Client) -> str:
-    """A workspace of the test's own, so that it can count."""
-    parameters = {"workspace_id": f"w-{uuid.uuid4().hex[:12]}"}
-    made = http.post("organizations/local/workspaces", params=parameters, json={})
-    assert made.status_code == 200, made.text
-    return str(made.json()["name"])
 
 
 def make(http: httpx.Client, workspace: str, automation: str = "billing", **fields: str) -> Any:
@@ -176,15 +159,22 @@ def test_an_empty_list_prints_its_fields(http: httpx.Client, workspace: str) -> 
         }
 
 
-def test_page_sizes_and_tokens(http: httpx.Client, workspace: str) -> None:
-    made = [make(http, workspace, f"a{n % 2}")["name"] for n in range(52)]
+def test_page_sizes(http: httpx.Client, workspace: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: make(http, workspace, f"b{n % 2}"), range(1001)))
     path = f"{workspace}/automations/-/guideEntries"
-    for size, expected in ((0, 50), (1, 1), (1000, 52), (1001, 52), (2147483647, 52)):
+    for size, expected in ((0, 50), (1, 1), (1000, 1000), (1001, 1000), (2147483647, 1000)):
         page = get(http, path, page_size=size)
-        assert (len(page["guide_entries"]), page["total_size"]) == (expected, 52)
-    first = get(http, path, page_size=30)
+        assert (len(page["guide_entries"]), page["total_size"]) == (expected, 1001)
+    assert len(get(http, path)["guide_entries"]) == 50
+
+
+def test_pages_follow_each_other_to_the_end(http: httpx.Client, workspace: str) -> None:
+    made = [make(http, workspace, f"a{n % 2}")["name"] for n in range(5)]
+    path = f"{workspace}/automations/-/guideEntries"
+    first = get(http, path, page_size=3)
     token = first["next_page_token"]
-    rest = get(http, path, page_size=30, page_token=token)
+    rest = get(http, path, page_size=2, page_token=token)
     seen = [entry["name"] for page in (first, rest) for entry in page["guide_entries"]]
     assert seen == made[::-1]
     assert rest["next_page_token"] == ""

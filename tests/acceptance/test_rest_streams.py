@@ -25,14 +25,6 @@ NDJSON, SSE = "application/x-ndjson", "text/event-stream"
 every_type = pytest.mark.parametrize("media_type", [NDJSON, SSE])
 
 
-@pytest.fixture(scope="module")
-def http(stack: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(
-        base_url=f"{stack.rest}/api/v1/", headers=stack.headers, timeout=30
-    ) as client:
-        yield client
-
-
 @pytest.fixture
 def thread(stack: Any) -> str:
     """A thread of the test's own."""
@@ -111,7 +103,9 @@ def test_a_stream_over_http2(stack: Any, http: httpx.Client, thread: str) -> Non
     said = say(http, thread, "hello")
     base = f"{stack.rest}/api/v1/"
     with (
-        httpx.Client(base_url=base, http1=False, http2=True, timeout=30) as http2,
+        httpx.Client(
+            base_url=base, headers=stack.headers, http1=False, http2=True, timeout=30
+        ) as http2,
         lines(http2, f"{thread}/events:stream") as messages,
     ):
         assert next(messages)["event"] == said

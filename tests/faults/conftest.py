@@ -20,7 +20,7 @@ def busy(stack: Any, until: Callable[[Callable[[], bool], float], bool]) -> Any:
     def is_whole() -> bool:
         with suppress(httpx.HTTPError):
             is_ready = "2 of 2" in httpx.get(f"{stack.health}/readyz", timeout=30).text
-            return is_ready and httpx.get(stack.exceptions, timeout=30).status_code == 200
+            return is_ready and stack.http.get(stack.exceptions, timeout=30).status_code == 200
         return False
 
     assert until(is_whole, 60)

@@ -9,6 +9,9 @@ from google.rpc import code_pb2
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
 
+from server.resources import page_token
+from server.resources.page import PageRequest
+from server.resources.page_token import PageToken
 from server.store.connection import Database
 from server.store.count_rollup import differences
 from tests.integration.client import WORKSPACE, Client, batch, new_exception, reason, violations
@@ -151,12 +154,29 @@ def test_what_is_missing_or_wrong_is_named(
     assert list(violations(error.value)) == [field]
 
 
+@pytest.mark.parametrize("text", ["\u00a0", "\v", "state = "])
+def test_what_is_no_filter_is_told_as_by_lists(client: Client, text: str) -> None:
+    with pytest.raises(grpc.RpcError) as error:
+        resolve(client, filter=text)
+    assert reason(error.value) == "FILTER_SYNTAX"
+
+
 def test_a_token_belongs_to_its_parameters(client: Client, mine: list[pb.Exception]) -> None:
     token = archive(client, force=True, max_count=5, page_size=2).next_page_token
     for changed in ({"max_count": 9}, {"force": False}, {"filter": "automation = other"}):
         with pytest.raises(grpc.RpcError) as error:
             archive(client, **({"force": True, "max_count": 5, "page_token": token} | changed))
         assert reason(error.value) == "PAGE_TOKEN_INVALID"
+
+
+def test_a_made_up_token_that_is_behind_the_end_changes_nothing(
+    client: Client, mine: list[pb.Exception]
+) -> None:
+    asked = {"parent": WORKSPACE, "filter": MINE, "force": True, "max_count": 5}
+    binding = PageRequest.of(service.BulkArchiveExceptionsRequest(**asked)).binding
+    made_up = PageToken((2**50, "x", 99), total_size=5, is_lower_bound=False)
+    answer = archive(client, **asked, page_token=page_token.encode(made_up, binding))
+    assert (list(answer.results), answer.next_page_token) == ([], "")
 
 
 def test_an_unknown_workspace_is_not_found(client: Client) -> None:

@@ -8,6 +8,9 @@ from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
 from kintsugi.v1.workspace_service_pb2 import CreateWorkspaceRequest
 
+from server.resources import page_token
+from server.resources.page import PageRequest
+from server.resources.page_token import PageToken
 from server.store.connection import Database
 from server.store.count_rollup import differences, fold
 from tests.integration.client import WORKSPACE, Client, new_exception, reason
@@ -173,6 +176,15 @@ def test_a_token_of_counts_belongs_to_its_parameters(
         with pytest.raises(grpc.RpcError) as error:
             call(client, page_token=token, **fields)  # type: ignore[operator]
         assert reason(error.value) == "PAGE_TOKEN_INVALID"
+
+
+def test_a_made_up_token_that_counts_too_many_is_refused(client: Client) -> None:
+    request = service.CountExceptionsByGroupRequest(parent=WORKSPACE)
+    made_up = PageToken(("a", 2**31), total_size=1, is_lower_bound=False)
+    token = page_token.encode(made_up, PageRequest.of(request).binding)
+    with pytest.raises(grpc.RpcError) as error:
+        by_group(client, page_token=token)
+    assert reason(error.value) == "PAGE_TOKEN_INVALID"
 
 
 @pytest.mark.parametrize("call", [by_group, by_automation])

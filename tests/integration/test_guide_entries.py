@@ -207,6 +207,15 @@ def test_old_versions_stay_readable(guides: Guides) -> None:
     assert answer.total_size == 4
 
 
+def test_an_id_alone_finds_the_versions_of_an_entry(guides: Guides) -> None:
+    name = guides.create().name
+    anywhere = name.replace("/automations/billing/", "/automations/-/")
+    assert guides.revisions(anywhere) == guides.revisions(name)
+    with pytest.raises(grpc.RpcError) as error:
+        guides.revisions(name.replace("/automations/billing/", "/automations/another/"))
+    assert error.value.code() is grpc.StatusCode.NOT_FOUND
+
+
 def test_versions_are_listed_by_number_and_in_pages(guides: Guides) -> None:
     name = guides.create().name
     for number in range(11):

@@ -176,7 +176,7 @@ class ExceptionServiceServicer:
         `resolution_note` it drafts a guide entry, PENDING_APPROVAL, for the next
         one: its `resolution_steps` are the note, its `title` begins the message.
         None is drafted where an entry of the automation, pending or approved, has
-        these very steps.
+        these very steps already; of two calls at once, each may draft one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -67,7 +67,7 @@ class ExceptionServiceStub:
     `resolution_note` it drafts a guide entry, PENDING_APPROVAL, for the next
     one: its `resolution_steps` are the note, its `title` begins the message.
     None is drafted where an entry of the automation, pending or approved, has
-    these very steps.
+    these very steps already; of two calls at once, each may draft one.
     """
     ArchiveException: _grpc.UnaryUnaryMultiCallable[_exception_service_pb2.ArchiveExceptionRequest, _exception_pb2.Exception]
     """Puts a PENDING exception aside: its run was given up.
@@ -141,7 +141,7 @@ class ExceptionServiceAsyncStub(ExceptionServiceStub):
     `resolution_note` it drafts a guide entry, PENDING_APPROVAL, for the next
     one: its `resolution_steps` are the note, its `title` begins the message.
     None is drafted where an entry of the automation, pending or approved, has
-    these very steps.
+    these very steps already; of two calls at once, each may draft one.
     """
     ArchiveException: _aio.UnaryUnaryMultiCallable[_exception_service_pb2.ArchiveExceptionRequest, _exception_pb2.Exception]  # type: ignore[assignment]
     """Puts a PENDING exception aside: its run was given up.
@@ -254,7 +254,7 @@ class ExceptionServiceServicer(metaclass=_abc_1.ABCMeta):
         `resolution_note` it drafts a guide entry, PENDING_APPROVAL, for the next
         one: its `resolution_steps` are the note, its `title` begins the message.
         None is drafted where an entry of the automation, pending or approved, has
-        these very steps.
+        these very steps already; of two calls at once, each may draft one.
         """
 
     @_abc_1.abstractmethod

@@ -367,7 +367,7 @@ class ListGuideEntryRevisionsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Required.
+    """Required. `-` as the automation is any, as in GetGuideEntry.
     Format: organizations/{organization}/workspaces/{workspace}/automations/{automation}/guideEntries/{guide_entry}
     """
     page_size: _builtins.int
