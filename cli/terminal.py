@@ -4,6 +4,7 @@ Tables are not here.
 """
 
 import contextlib
+import os
 import re
 import shlex
 import shutil
@@ -57,12 +58,12 @@ class Clock:
 def command_line(*words: str, server: str = "", token_file: str = "") -> str:
     """What to type to run this very program with these words, on `server` or the one in use.
 
-    `token_file` is where it finds its token, if not in the usual place.
+    `token_file` is where it finds its token, if not where this one does.
     """
     program = "kintsugi" if shutil.which("kintsugi") == sys.argv[0] else sys.argv[0]
     address = server or settings.server().address
     prefix = "" if address == settings.DEFAULT_SERVER else f"KINTSUGI_SERVER={address} "
-    if token_file:
+    if token_file := token_file or os.environ.get(settings.TOKEN_FILE, ""):
         prefix += f"{settings.TOKEN_FILE}={shlex.quote(token_file)} "
     return prefix + shlex.join([program, *words])
 

@@ -127,7 +127,7 @@ class Stack:
         return os.environ | {
             "KINTSUGI_SERVER": self.edge,
             "KINTSUGI_WORKSPACE": self.workspace,
-            "KINTSUGI_TOKEN": self.token,
+            "KINTSUGI_TOKEN_FILE": str(self.data_dir / "token"),
         }
 
     @property

@@ -266,7 +266,8 @@ def test_grpcurl_streams(http: httpx.Client, stack: Any, thread: str) -> None:
     say(http, thread, "one")
     binary = str(Path(sys.executable).with_name("grpcurl"))
     method = "kintsugi.v1.EventService/StreamEvents"
-    argv = [binary, "-plaintext", "-d", json.dumps({"parent": thread}), stack.edge, method]
+    argv = [binary, "-plaintext", "-H", f"authorization: Bearer {stack.token}"]
+    argv += ["-d", json.dumps({"parent": thread}), stack.edge, method]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         shown = iter(process.stdout.readline, "")
