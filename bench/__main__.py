@@ -24,9 +24,9 @@ ON_STAGE = {
     "streams": streams.run,
     "write_ahead": write_ahead.run,
 }
-BY_THEMSELVES = ("filters",)
+BY_THEMSELVES = ("filters", "sizes")
 RESULTS = Path(__file__).with_name("results.json")
-_WIDTH = 40
+_WIDTH = 56
 
 
 def main(names: Sequence[str]) -> None:
