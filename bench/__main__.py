@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench import create, load, page, read, rest, streams, write_ahead
+from bench import batch, create, frameworks, load, page, read, rest, streams, write_ahead
 from bench.measure import ROUNDS, Row
 from bench.stage import stage
 
@@ -20,7 +20,9 @@ ON_STAGE = {
     "read": read.run,
     "page": page.run,
     "rest": rest.run,
+    "frameworks": frameworks.run,
     "create": create.run,
+    "batch": batch.run,
     "streams": streams.run,
     "write_ahead": write_ahead.run,
 }

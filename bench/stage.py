@@ -157,8 +157,8 @@ def serving(directory: Path, url: str, on: set[int]) -> Iterator[tuple[str, str]
         "KINTSUGI_MAX_STREAMS_PER_PRINCIPAL": "4000",
     }
     argv = [sys.executable, "-m", "bench.server", url, str(ready)]
-    with _running("server", argv, directory, env, next(iter(on), None)) as server:
-        _await(server, ready.exists)
+    with running("server", argv, directory, env, next(iter(on), None)) as server:
+        wait_for(server, ready.exists)
         server_address, bare = json.loads(ready.read_text())
         yield server_address, bare
 
@@ -166,14 +166,15 @@ def serving(directory: Path, url: str, on: set[int]) -> Iterator[tuple[str, str]
 @contextmanager
 def _edge(directory: Path, server: str) -> Iterator[str]:
     argv = envoy.prepare(directory, 0, [server])
-    with _running("Envoy", argv, directory, {}, None):
+    with running("Envoy", argv, directory, {}, None):
         yield f"127.0.0.1:{envoy.bound_port(directory, 20)}"
 
 
 @contextmanager
-def _running(
+def running(
     name: str, argv: list[str], directory: Path, env: Mapping[str, str], core: int | None
 ) -> Iterator[Child]:
+    """A process, with its log in the directory."""
     log = directory / f"{name}.log"
     process = Child(name, argv, log=log, env={**os.environ, **env}, core=core)
     process.start()
@@ -183,7 +184,8 @@ def _running(
         child.stop([process], _STOP)
 
 
-def _await(process: Child, is_ready: Callable[[], bool]) -> None:
+def wait_for(process: Child, is_ready: Callable[[], bool]) -> None:
+    """Raises RuntimeError where the process ends, or isn't ready after 30 s."""
     deadline = time.monotonic() + 30
     while not is_ready():
         if not process.alive or time.monotonic() > deadline:
