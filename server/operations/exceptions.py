@@ -195,7 +195,7 @@ def _steps(identities: Sequence[bytes]) -> list[list[int]]:
     """The indexes of what one statement raises, which is nothing twice.
 
     First one alone, whose change has the request's id; then all that come for the first time, then
-    for the second … in the order of their identities, so that two batches never wait for each other.
+    for the second … in the order of their identities, so that no two batches wait for each other.
     """
     times: list[list[int]] = []
     seen: Counter[bytes] = Counter()

@@ -57,6 +57,8 @@ def _has(schema: Schema | None, compiled: SqlFilter) -> TypeGuard[Schema]:
 def _span(rows: SqlSpan | None, days: SqlSpan | None) -> Span | None:
     if rows is None or days is None:
         return None
+    if rows.start is not None and rows.end is not None and rows.start >= rows.end:
+        return None  # no row to count
     return Span(rows.start, rows.end, rows.where, days.where)
 
 

@@ -74,8 +74,9 @@ _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 class Span(NamedTuple):
-    """Exceptions first raised from `start` to before `end`, in microseconds since 1970.
+    """Exceptions first raised from `start` to before `end`, which is later.
 
+    In microseconds since 1970, None where there is no bound.
     What else is asked of them, `rows` says of the exceptions, `days` of DAY_COUNTED.
     """
 
@@ -129,8 +130,7 @@ def total_of(span: Span, workspace: ColumnElement[str]) -> Any:
         days = days.where(DAY_COUNTED.c.day >= day if is_start else DAY_COUNTED.c.day < day)
         between = _rows_between(moment, day * _DAY, span, workspace)
         total = total + between if is_start == (moment < day * _DAY) else total - between
-    total = total + func.coalesce(days.scalar_subquery(), _NOTHING)
-    return select(*_answered(func.greatest(total, _NOTHING)))
+    return select(*_answered(total + func.coalesce(days.scalar_subquery(), _NOTHING)))
 
 
 def _rows_between(one: int, other: int, span: Span, workspace: Any) -> ColumnElement[int]:

@@ -185,7 +185,8 @@ def test_an_open_transaction_of_a_writer_holds_nobody_up(client: Client, databas
     client.raise_one()
     with psycopg.connect(database) as writer:
         writer.execute(
-            'INSERT INTO exception_count_deltas (workspace, automation, "group", state, stage, n, day)'
+            "INSERT INTO exception_count_deltas"
+            ' (workspace, automation, "group", state, stage, n, day)'
             " SELECT uid, 'slow', '', 1, 0, 1, 20000 FROM workspaces"
         )
         while fold(connected):
