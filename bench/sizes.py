@@ -134,7 +134,7 @@ def _servers() -> Iterator[Stubs]:
             fill(url, size)
             own = directory / f"{size}"
             own.mkdir()
-            address, _ = stack.enter_context(serving(own, url, set()))
+            address, *_ = stack.enter_context(serving(own, url, set()))
             stubs[size] = ExceptionServiceStub(stack.enter_context(grpc.insecure_channel(address)))
         yield stubs
 

@@ -66,7 +66,10 @@ _COUNT = (
 
 @dataclass(frozen=True)
 class Stage:
-    """Addresses are `host:port`. `cores` are the server's, and those of what stands for it."""
+    """Addresses are `host:port`. `cores` are the server's, and those of what stands for it.
+
+    `process` is the server's number.
+    """
 
     database_url: str
     server: str
@@ -74,6 +77,7 @@ class Stage:
     edge: str
     cores: set[int]
     metrics: Path
+    process: int
 
     @property
     def exception(self) -> str:
@@ -107,9 +111,9 @@ def stage() -> Iterator[Stage]:
         stack.enter_context(cores.running_on(others))
         url = stack.enter_context(database(directory)).url()
         _fill(url)
-        server, bare = stack.enter_context(serving(directory, url, subject))
+        server, bare, process = stack.enter_context(serving(directory, url, subject))
         edge = stack.enter_context(_edge(directory, server))
-        yield Stage(url, server, bare, edge, subject, _metrics(directory))
+        yield Stage(url, server, bare, edge, subject, _metrics(directory), process)
 
 
 @contextmanager
@@ -143,8 +147,8 @@ def settle(connection: psycopg.Connection[Any]) -> None:
 
 
 @contextmanager
-def serving(directory: Path, url: str, on: set[int]) -> Iterator[tuple[str, str]]:
-    """A server process on its core, and the addresses of its two servers.
+def serving(directory: Path, url: str, on: set[int]) -> Iterator[tuple[str, str, int]]:
+    """A server process on its core: the addresses of its two servers, and its number.
 
     It has metrics in files and logs, as under `kintsugi up`.
     """
@@ -160,7 +164,7 @@ def serving(directory: Path, url: str, on: set[int]) -> Iterator[tuple[str, str]
     with running("server", argv, directory, env, next(iter(on), None)) as server:
         wait_for(server, ready.exists)
         server_address, bare = json.loads(ready.read_text())
-        yield server_address, bare
+        yield server_address, bare, server.pid or 0
 
 
 @contextmanager

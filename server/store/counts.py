@@ -94,6 +94,14 @@ def count_raised(row: CTE) -> Insert:
     return _append(raised.where(row.c.occurrence_count == _ONE))
 
 
+def count_all_raised(row: CTE) -> Insert:
+    """The same of many rows: one delta for all of a kind."""
+    kind = [row.c.workspace, *(row.c[name] for name in DIMENSIONS)]
+    number = cast(func.count(), SmallInteger)
+    raised = select(*kind, number, _day(row)).where(row.c.occurrence_count == _ONE)
+    return _append(raised.group_by(*kind, _day(row)))
+
+
 def count_changed(table: Table, row: CTE, changed: Collection[str]) -> Insert | None:
     """Counts a row as what it is, no more as what it was; None where that makes no difference.
 

@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import JSON, Insert, insert
 from sqlalchemy.types import TypeEngine
 
 from server.store.changes import recorded
-from server.store.counts import count_raised
+from server.store.counts import count_all_raised, count_raised
 from server.store.events import Given, appended
 from server.store.query import Query
 from server.store.statements import read_columns
@@ -64,7 +64,9 @@ def raise_all_statement(written: Sequence[str], columns: Sequence[str]) -> Query
     values: dict[str, Any] = {"workspace": workspace, **given}
     values["assignee"] = _assignee(values)
     rows_given = select(*values.values())
-    row, change, count = _raised(insert(exceptions).from_select(list(values), rows_given))
+    statement = insert(exceptions).from_select(list(values), rows_given)
+    row, change = _raised(statement)
+    count = count_all_raised(row).cte("count")
     return Query(select(*read_columns(row, columns)).add_cte(change, count))
 
 
@@ -88,7 +90,8 @@ def raise_and_tell_statement(written: Sequence[str], columns: Sequence[str], giv
     """
     values: dict[str, Any] = {name: bindparam(name, type_=_type(name)) for name in written}
     values["assignee"] = _assignee(values)
-    row, change, count = _raised(insert(exceptions).values(values))
+    row, change = _raised(insert(exceptions).values(values))
+    count = count_raised(row).cte("count")
     is_first = true() if given.after is None else given.after == given.number - _ONE
     is_again = and_(is_first, row.c.occurrence_count > _ONE)
     again = func.format(_text(RAISED_AGAIN), row.c.occurrence_count)
@@ -104,8 +107,8 @@ def raise_and_tell_statement(written: Sequence[str], columns: Sequence[str], giv
     return Query(select(*read_columns(row, columns)).add_cte(change, count, rows.cte("event")))
 
 
-def _raised(statement: Insert) -> tuple[CTE, CTE, CTE]:
-    """The rows that are inserted, or raised again, the record of their changes, and their count."""
+def _raised(statement: Insert) -> tuple[CTE, CTE]:
+    """The rows that are inserted, or raised again, and the record of their changes."""
     now = func.greatest(exceptions.c.update_time, func.statement_timestamp())
     statement = statement.on_conflict_do_update(
         index_elements=["workspace", "identity"],
@@ -116,7 +119,7 @@ def _raised(statement: Insert) -> tuple[CTE, CTE, CTE]:
             "update_time": now,
         },
     )
-    row, change = recorded(
+    return recorded(
         statement,
         "workspace",
         before=lambda row: case(
@@ -128,7 +131,6 @@ def _raised(statement: Insert) -> tuple[CTE, CTE, CTE]:
             )
         ),
     )
-    return row, change, count_raised(row).cte("count")
 
 
 def _assignee(given: Mapping[str, ColumnElement[Any]]) -> ColumnElement[str]:
