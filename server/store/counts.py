@@ -76,8 +76,8 @@ _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 class Span(NamedTuple):
     """Exceptions first raised from `start` to before `end`, which is later.
 
-    In microseconds since 1970, None where there is no bound.
-    What else is asked of them, `rows` says of the exceptions, `days` of DAY_COUNTED.
+    In microseconds since 1970, None where there is no bound. What else is asked of them, `rows`
+    says of the exceptions, `days` of DAY_COUNTED.
     """
 
     start: int | None
