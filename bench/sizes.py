@@ -25,7 +25,7 @@ LARGE = {"1M": 1_000_000, **({"10M": 10_000_000} if SOAK else {})}
 GROWTH = 1.5
 CAPPED_MS = 300.0
 
-_SECONDS = 0.2
+_SECONDS = 0.4
 """How long the calls of a size are repeated in a round."""
 
 _SINCE = 'create_time > "2025-01-01T00:00:00Z"'
