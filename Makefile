@@ -22,6 +22,7 @@ test: install
 
 soak: install
 	KINTSUGI_SOAK=1 $(BIN)/pytest
+	KINTSUGI_SOAK=1 $(BIN)/python -m bench sizes
 
 bench: install
 	$(BIN)/python -m bench

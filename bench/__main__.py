@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench import create, load, page, read, rest, streams, write_ahead
+from bench import batch, create, frameworks, load, page, read, rest, streams, write_ahead
 from bench.measure import ROUNDS, Row
 from bench.stage import stage
 
@@ -20,13 +20,15 @@ ON_STAGE = {
     "read": read.run,
     "page": page.run,
     "rest": rest.run,
+    "frameworks": frameworks.run,
     "create": create.run,
+    "batch": batch.run,
     "streams": streams.run,
     "write_ahead": write_ahead.run,
 }
-BY_THEMSELVES = ("filters",)
+BY_THEMSELVES = ("filters", "sizes")
 RESULTS = Path(__file__).with_name("results.json")
-_WIDTH = 40
+_WIDTH = 56
 
 
 def main(names: Sequence[str]) -> None:

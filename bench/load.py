@@ -30,11 +30,15 @@ TOOL = "h2load" if shutil.which("h2load") else "Python (h2load isn't installed)"
 
 @dataclass(frozen=True)
 class Request:
-    """A gRPC call with this message, or without one a GET, at `host:port`."""
+    """A gRPC call with this message, or without one a GET, at `host:port`.
+
+    By HTTP/2, unless the server only has HTTP/1.1: then each call in flight has its connection.
+    """
 
     address: str
     path: str
     message: bytes | None = None
+    has_http2: bool = True
 
     def send(self) -> bytes:
         """Sends it once and answers the body. Raises where it fails."""
@@ -49,7 +53,11 @@ def rate(request: Request) -> float:
 
 def _by_h2load(request: Request) -> float:
     with tempfile.NamedTemporaryFile() as body:
-        options = ["--clients", str(CONNECTIONS), "--max-concurrent-streams", str(STREAMS)]
+        connections, streams = CONNECTIONS, STREAMS
+        if not request.has_http2:
+            connections, streams = CONNECTIONS * STREAMS, 1
+        options = ["--clients", str(connections), "--max-concurrent-streams", str(streams)]
+        options += [] if request.has_http2 else ["--h1"]
         options += ["--duration", f"{SECONDS:g}", "--warm-up-time", f"{WARM_UP * 1000:g}ms"]
         if request.message is not None:
             Path(body.name).write_bytes(_framed(request.message))

@@ -75,6 +75,20 @@ def row_of_time(name: str, unit: str, figures: Sequence[float], goal: float | No
     )
 
 
+def row_of_growth(
+    name: str,
+    unit: str,
+    figures: Sequence[float],
+    baseline: Sequence[float],
+    goal: float | None = None,
+) -> Row:
+    """As `row`, of what takes time: the ratio may be no more than the goal."""
+    made = row(name, unit, figures, baseline, goal)
+    if made["ratio"] is not None and goal is not None:
+        made["met"] = made["ratio"] <= goal
+    return made
+
+
 def row_of_cost(name: str, unit: str, figures: Sequence[float], baseline: Sequence[float]) -> Row:
     """Medians, and how much more the one costs than the other; there is nothing to meet."""
     value, other = median(figures), median(baseline)

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import psycopg
 from kintsugi.v1 import exception_service_pb2 as service
@@ -47,17 +48,28 @@ _FILL = """
     FROM workspaces, generate_series(1, %(rows)s) AS n
     WHERE organization = 'local' AND id = 'default'
 """
-_COUNT = """
+_COUNT = (
+    """
     INSERT INTO exception_counts
     SELECT workspace, automation, "group", state, stage, count(*)
     FROM exceptions
     GROUP BY workspace, automation, "group", state, stage
-"""
+    """,
+    """
+    INSERT INTO exception_day_counts
+    SELECT workspace, floor(extract(epoch FROM create_time) / 86400), state, count(*)
+    FROM exceptions
+    GROUP BY workspace, floor(extract(epoch FROM create_time) / 86400), state
+    """,
+)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Addresses are `host:port`. `cores` are the server's, and those of what stands for it."""
+    """Addresses are `host:port`. `cores` are the server's, and those of what stands for it.
+
+    `process` is the server's number.
+    """
 
     database_url: str
     server: str
@@ -65,6 +77,7 @@ class Stage:
     edge: str
     cores: set[int]
     metrics: Path
+    process: int
 
     @property
     def exception(self) -> str:
@@ -94,34 +107,51 @@ def stage() -> Iterator[Stage]:
     """Starts everything; this process and all but the server stay off the server's core."""
     subject, others = cores.split()
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(TemporaryDirectory(prefix="kintsugi-bench-")))
+        directory = stack.enter_context(temporary_directory())
         stack.enter_context(cores.running_on(others))
-        url = stack.enter_context(_database(directory))
-        server, bare = stack.enter_context(_server(directory, url, subject))
+        url = stack.enter_context(database(directory)).url()
+        _fill(url)
+        server, bare, process = stack.enter_context(serving(directory, url, subject))
         edge = stack.enter_context(_edge(directory, server))
-        yield Stage(url, server, bare, edge, subject, _metrics(directory))
+        yield Stage(url, server, bare, edge, subject, _metrics(directory), process)
 
 
 @contextmanager
-def _database(directory: Path) -> Iterator[str]:
-    """A durable PostgreSQL, filled and vacuumed."""
+def temporary_directory() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="kintsugi-bench-") as directory:
+        yield Path(directory)
+
+
+@contextmanager
+def database(directory: Path) -> Iterator[Postgres]:
+    """A durable PostgreSQL, empty."""
     postgres = Postgres(directory, directory / "postgres.log", durable=True)
     try:
         postgres.start()
-        migrate(postgres.url())
-        with psycopg.connect(postgres.url(), autocommit=True) as connection:
-            connection.execute(_FILL, {"rows": EXCEPTIONS})
-            connection.execute(_COUNT)
-            connection.execute("VACUUM ANALYZE")
-            connection.execute("CHECKPOINT")
-        yield postgres.url()
+        yield postgres
     finally:
         postgres.stop()
 
 
+def _fill(url: str) -> None:
+    migrate(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_FILL, {"rows": EXCEPTIONS})
+        settle(connection)
+
+
+def settle(connection: psycopg.Connection[Any]) -> None:
+    """Counts what was filled in behind the counts' back, and leaves nothing to be done later."""
+    for statement in (*_COUNT, "VACUUM ANALYZE", "CHECKPOINT"):
+        connection.execute(statement)
+
+
 @contextmanager
-def _server(directory: Path, url: str, on: set[int]) -> Iterator[tuple[str, str]]:
-    """A server process on its core; metrics in files and logs, as `kintsugi up` has them."""
+def serving(directory: Path, url: str, on: set[int]) -> Iterator[tuple[str, str, int]]:
+    """A server process on its core: the addresses of its two servers, and its number.
+
+    It has metrics in files and logs, as under `kintsugi up`.
+    """
     metrics, ready = _metrics(directory), directory / "ready"
     metrics.mkdir()
     env = {
@@ -131,23 +161,24 @@ def _server(directory: Path, url: str, on: set[int]) -> Iterator[tuple[str, str]
         "KINTSUGI_MAX_STREAMS_PER_PRINCIPAL": "4000",
     }
     argv = [sys.executable, "-m", "bench.server", url, str(ready)]
-    with _running("server", argv, directory, env, next(iter(on), None)) as server:
-        _await(server, ready.exists)
+    with running("server", argv, directory, env, next(iter(on), None)) as server:
+        wait_for(server, ready.exists)
         server_address, bare = json.loads(ready.read_text())
-        yield server_address, bare
+        yield server_address, bare, server.pid or 0
 
 
 @contextmanager
 def _edge(directory: Path, server: str) -> Iterator[str]:
     argv = envoy.prepare(directory, 0, [server])
-    with _running("Envoy", argv, directory, {}, None):
+    with running("Envoy", argv, directory, {}, None):
         yield f"127.0.0.1:{envoy.bound_port(directory, 20)}"
 
 
 @contextmanager
-def _running(
+def running(
     name: str, argv: list[str], directory: Path, env: Mapping[str, str], core: int | None
 ) -> Iterator[Child]:
+    """A process, with its log in the directory."""
     log = directory / f"{name}.log"
     process = Child(name, argv, log=log, env={**os.environ, **env}, core=core)
     process.start()
@@ -157,7 +188,8 @@ def _running(
         child.stop([process], _STOP)
 
 
-def _await(process: Child, is_ready: Callable[[], bool]) -> None:
+def wait_for(process: Child, is_ready: Callable[[], bool]) -> None:
+    """Raises RuntimeError where the process ends, or isn't ready after 30 s."""
     deadline = time.monotonic() + 30
     while not is_ready():
         if not process.alive or time.monotonic() > deadline:

@@ -30,6 +30,7 @@ from filters.resource_id import ResourceId
 from filters.resource_name import ResourceName
 from filters.scalars import Bool, Double, Enum, Int64
 from filters.schema import Message, Schema
+from filters.span import SqlSpan, compile_span
 from filters.strings import Map, Text
 from filters.times import Duration, Timestamp
 
@@ -52,9 +53,11 @@ __all__ = [
     "ResourceName",
     "Schema",
     "SqlFilter",
+    "SqlSpan",
     "Text",
     "Timestamp",
     "compile_predicate",
+    "compile_span",
     "compile_sql",
     "describe",
     "fill",

@@ -3,7 +3,9 @@
 Which transitions are legal is said in `domain/exception_state.py`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 from kintsugi.v1 import exception_pb2 as pb
@@ -33,8 +35,9 @@ from server.store.events import append_parameters, many_given, one_given, one_pa
 from server.store.exceptions import (
     PENDING_INDEX,
     PENDING_TWIN,
+    raise_all_parameters,
+    raise_all_statement,
     raise_and_tell_statement,
-    raise_statement,
 )
 from server.store.query import Query
 from server.store.topics import thread_topic
@@ -45,7 +48,7 @@ _RAISED_COLUMNS = (
     *("workspace", "id", "automation", "run", "start_byte", "end_byte", "message"),
     *("execution_id", "stage", "identity", "state", "group", "assignee", "extra"),
 )
-_RAISE = raise_statement(_RAISED_COLUMNS, EXCEPTION.columns)
+_RAISE_ALL = raise_all_statement(_RAISED_COLUMNS, EXCEPTION.columns)
 _RAISE_AND_TELL = raise_and_tell_statement(_RAISED_COLUMNS, EXCEPTION.columns, one_given())
 _RAISE_AND_TELL_MORE = raise_and_tell_statement(_RAISED_COLUMNS, EXCEPTION.columns, many_given())
 
@@ -82,16 +85,17 @@ def batch_create(
     store = exceptions.store
     workspace = store.workspace_key(parent)
     rows = [_row(workspace, exception) for exception in raised]
-    # In the order of their identities, so that two batches never wait for each other.
-    order = sorted(range(len(rows)), key=lambda index: rows[index]["identity"])
+    steps = _steps([row["identity"] for row in rows])
+    order = list(chain.from_iterable(steps))
 
     def work() -> list[pb.Exception]:
         parameters = [
-            rows[index] | change_parameters(request, f"{parent}/exceptions", is_first=first)
-            for index, first in zip(order, [True, *[False] * len(order)], strict=False)
+            raise_all_parameters([rows[index] for index in indexes])
+            | change_parameters(request, f"{parent}/exceptions", is_first=indexes is steps[0])
+            for indexes in steps
         ]
         with store.database.transaction() as transaction:
-            rows_stored = transaction.each(_RAISE, parameters)
+            rows_stored = transaction.each(_RAISE_ALL, parameters)
             answers = [EXCEPTION.read(pb.Exception, str(parent), row) for row in rows_stored]
             stored = _reordered(answers, order)
             topics = tell_raised(transaction, workspace, list(zip(raised, stored, strict=True)))
@@ -185,6 +189,23 @@ def _row(workspace: str, exception: pb.Exception) -> dict[str, Any]:
         "state": pb.EXCEPTION_STATE_PENDING,
     }
     return {column: written[column] for column in _RAISED_COLUMNS}
+
+
+def _steps(identities: Sequence[bytes]) -> list[list[int]]:
+    """The indexes of what one statement raises, which is nothing twice.
+
+    First one alone, whose change has the request's id; then all that come for the first time, then
+    for the second … in the order of their identities, so that no two batches wait for each other.
+    """
+    times: list[list[int]] = []
+    seen: Counter[bytes] = Counter()
+    for index in sorted(range(len(identities)), key=identities.__getitem__):
+        number = seen[identities[index]]
+        seen[identities[index]] += 1
+        times += [[]] if number == len(times) else []
+        times[number].append(index)
+    first, *again = times
+    return [step for step in (first[:1], first[1:], *again) if step]
 
 
 def _reordered(exceptions: Sequence[pb.Exception], order: Sequence[int]) -> list[pb.Exception]:

@@ -33,6 +33,9 @@ _TRANSITIONS = {
 Columns = dict[str, Any]
 """An event as `append_parameters` takes it."""
 
+_SYSTEM_MESSAGE: Columns = EVENT.write(event_pb2.Event(system_message=event_pb2.SystemMessage()))
+"""One that says nothing yet: its text and its exception are columns of their own."""
+
 
 def thread_name(run: str) -> str:
     """What the table calls the thread of a run. Raises InvalidName."""
@@ -60,9 +63,10 @@ def tell_raised(
     transaction: Transaction, workspace: str, raised: Sequence[tuple[pb.Exception, pb.Exception]]
 ) -> Iterable[str]:
     """Says what was raised, each as it was asked for and as it is stored; answers the topics."""
-    events: dict[str, list[Columns]] = {}
+    by_run: dict[str, list[Columns]] = {}
     for asked, stored in raised:
-        events.setdefault(thread_name(stored.run), []).extend(about_raising(asked, stored))
+        by_run.setdefault(stored.run, []).extend(about_raising(asked, stored))
+    events = {thread_name(run): said for run, said in by_run.items()}
     # In the order in which everybody locks threads.
     transaction.each(
         APPEND, [_parameters(workspace, name, events[name]) for name in sorted(events)]
@@ -103,8 +107,7 @@ def _change(before: pb.Exception, after: pb.Exception) -> str:
 
 
 def _said(text: str, exception: str) -> Columns:
-    message = event_pb2.SystemMessage(content=text)
-    return EVENT.write(event_pb2.Event(system_message=message, exception=exception))
+    return {**_SYSTEM_MESSAGE, "text": text, "exception": exception.rpartition("/")[2]}
 
 
 def _parameters(workspace: str, thread: str, events: Sequence[Columns]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from server.domain.names import ExceptionName, RunName, WorkspaceName
 from server.resources.resource import Make, Resource
 from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
-from server.store.counts import COUNTED, DIMENSIONS
+from server.store.counts import COUNTED, DAY_COUNTED, DIMENSIONS
 from server.store.store import Store
 from server.store.tables import exceptions
 
@@ -165,6 +165,15 @@ COUNT_FILTERS = Schema(
 )
 """The fields that exceptions are counted by."""
 
+SPAN_FILTERS = (
+    Schema(**{name: _BY_NAME[name] for name in ("state", "create_time")}),
+    Schema(
+        state=replace(_BY_NAME["state"], column=DAY_COUNTED.c.state),
+        create_time=_BY_NAME["create_time"],
+    ),
+)
+"""The fields that exceptions are counted by on each day; the time itself stands in no count."""
+
 EXCEPTION: Resource[pb.Exception, ExceptionName] = Resource(
     singular="exception",
     message=pb.Exception,
@@ -181,4 +190,5 @@ EXCEPTION: Resource[pb.Exception, ExceptionName] = Resource(
     mutable=("assignee", "group", "extra"),
     filters=FILTERS,
     counts=COUNT_FILTERS,
+    spans=SPAN_FILTERS,
 )

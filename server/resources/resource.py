@@ -61,6 +61,8 @@ class Resource(Generic[M, N]):
     - `filters`: the fields that filters and orders may name.
     - `counts`: of the filters, those that the counts of `store/counts.py` can answer too, on its
       columns; None where nothing is counted there.
+    - `spans`: of the filters, those that the counts by days can answer, on the table's columns and
+      on theirs; None where nothing is counted by days.
     - `order`: the keys that a list is ordered by if nothing is asked for; the last one is unique.
     - `seen`: which of them the caller may see; None means all.
     - `step`: how many rows a list reads at once.
@@ -83,6 +85,7 @@ class Resource(Generic[M, N]):
     computed: Computed = field(default_factory=dict)
     filters: Schema = field(default_factory=Schema)
     counts: Schema | None = None
+    spans: tuple[Schema, Schema] | None = None
     order: tuple[Key, ...] = (Key("create_time", descending=True), Key("id", descending=True))
     seen: Seen | None = None
     step: int = 100

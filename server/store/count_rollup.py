@@ -24,6 +24,18 @@ _FOLD = Query(
             DELETE FROM exception_count_deltas delta USING chosen
             WHERE delta.workspace = chosen.workspace AND delta.id = chosen.id
             RETURNING delta.*
+        ), added_days AS (
+            SELECT workspace, day, state, sum(n) AS n FROM taken GROUP BY workspace, day, state
+        ), folded_days AS (
+            MERGE INTO exception_day_counts AS counts USING added_days AS added
+            ON counts.workspace = added.workspace AND counts.day = added.day
+                AND counts.state = added.state
+            WHEN MATCHED AND counts.n + added.n = 0 THEN DELETE
+            WHEN MATCHED THEN UPDATE SET n = counts.n + added.n
+            WHEN NOT MATCHED AND added.n <> 0 THEN
+                INSERT (workspace, day, state, n)
+                VALUES (added.workspace, added.day, added.state, added.n)
+            RETURNING counts.n
         ), added AS (
             SELECT workspace, automation, "group", state, stage, sum(n) AS n
             FROM taken
@@ -73,6 +85,32 @@ _DIFFERENCES = Query(
 )
 
 
+_DAY_DIFFERENCES = Query(
+    text(
+        """
+        SELECT workspace, day, state, coalesce(counted.n, 0), coalesce(found.n, 0)
+        FROM (
+            SELECT workspace, day, state, sum(n)::bigint AS n
+            FROM (
+                SELECT workspace, day, state, n FROM exception_day_counts
+                UNION ALL
+                SELECT workspace, day, state, n FROM exception_count_deltas
+            ) AS both_tables
+            GROUP BY workspace, day, state
+        ) AS counted
+        FULL JOIN (
+            SELECT workspace, floor(extract(epoch FROM create_time) / 86400)::integer AS day,
+                state, count(*) AS n
+            FROM exceptions
+            GROUP BY workspace, 2, state
+        ) AS found
+        USING (workspace, day, state)
+        WHERE coalesce(counted.n, 0) <> coalesce(found.n, 0)
+        """
+    )
+)
+
+
 def fold(database: Database, batch: int = BATCH) -> int:
     """Folds up to `batch` deltas into the rollup; answers how many.
 
@@ -86,6 +124,7 @@ def fold(database: Database, batch: int = BATCH) -> int:
 def differences(database: Database) -> list[Row]:
     """What is counted wrong: workspace, the four dimensions, the count, the true number.
 
-    Reads every exception, at one moment, whatever is changed meanwhile.
+    Then, by days: workspace, day, state, the count, the true number. Each reads every exception, at
+    one moment, whatever is changed meanwhile.
     """
-    return database.all(_DIFFERENCES, {})
+    return database.all(_DIFFERENCES, {}) + database.all(_DAY_DIFFERENCES, {})

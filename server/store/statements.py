@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 from server.store.changes import recorded
-from server.store.counts import COUNTED, count_changed, total
+from server.store.counts import COUNTED, Span, count_changed, total, total_of
 from server.store.query import Query
 
 _KEPT = 64
@@ -71,7 +71,7 @@ class Choice(NamedTuple):
 
     A short one may come again, and its statements are kept. Of a table with a column `deleted`,
     deleted rows are chosen only where that is said. `counted` is the same choice among the counts,
-    where these can tell how many rows there are.
+    where these can tell how many rows there are, `span` where those by days can.
     """
 
     where: ColumnElement[bool] | None
@@ -79,6 +79,7 @@ class Choice(NamedTuple):
     is_short: bool = True
     shows_deleted: bool = False
     counted: ColumnElement[bool] | None = None
+    span: Span | None = None
 
 
 def kept(make: Callable[[Choice], Query]) -> Callable[[Choice], Query]:
@@ -176,6 +177,8 @@ class Statements:
         """How many rows match, and whether that is only the least there are."""
         if choice.counted is not None:
             return Query(total([COUNTED.c.workspace == bindparam("scope_0"), choice.counted]))
+        if choice.span is not None:
+            return Query(total_of(choice.span, bindparam("scope_0")))
         rows = select(text("1")).select_from(self._table).where(*self._matching(choice))
         found, limit = func.count(), literal_column(str(COUNT_LIMIT), Integer)
         counting = select(func.least(found, limit), found > limit)

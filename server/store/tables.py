@@ -148,6 +148,7 @@ exceptions = Table(
     Index("exceptions_newest", "workspace", "create_time", "id"),
     Index("exceptions_state", "workspace", "state", "create_time", "id"),
     Index("exceptions_automation", "workspace", "automation", "create_time", "id"),
+    Index("exceptions_group", "workspace", "group", "create_time", "id"),
     Index("exceptions_run", "workspace", "run", "create_time", "id"),
     Index("exceptions_extra", "extra", postgresql_using="gin"),
     Index("exceptions_pending", "workspace", "identity", unique=True, postgresql_where=PENDING),
@@ -217,6 +218,17 @@ exception_counts = Table(
 )
 """How many exceptions there are of each kind, but for what `exception_count_deltas` adds to it."""
 
+exception_day_counts = Table(
+    "exception_day_counts",
+    metadata,
+    _uuid("workspace"),
+    _column("day", Integer),
+    _column("state", SmallInteger),
+    _column("n", BigInteger),
+    PrimaryKeyConstraint("workspace", "day", "state"),
+)
+"""The same by the day, of UTC, on which they were first raised, in days since 1970."""
+
 exception_count_deltas = Table(
     "exception_count_deltas",
     metadata,
@@ -227,6 +239,7 @@ exception_count_deltas = Table(
     _column("state", SmallInteger),
     _column("stage", SmallInteger),
     _column("n", SmallInteger),
+    _column("day", Integer),
     PrimaryKeyConstraint("workspace", "id"),
 )
 """How many exceptions of a kind a change made more, or less."""

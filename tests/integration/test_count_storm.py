@@ -168,7 +168,8 @@ def test_exceptions_from_before_the_counts_are_counted(client: Client, database:
         )
     with psycopg.connect(database) as connection:
         connection.execute(
-            "DROP TABLE exception_counts, exception_count_deltas, exception_groups;"
+            "DROP TABLE exception_counts, exception_day_counts, exception_count_deltas;"
+            "DROP TABLE exception_groups; DROP INDEX exceptions_group;"
             "UPDATE alembic_version SET version_num = '0003'"
         )
     migrate(database)
@@ -184,8 +185,9 @@ def test_an_open_transaction_of_a_writer_holds_nobody_up(client: Client, databas
     client.raise_one()
     with psycopg.connect(database) as writer:
         writer.execute(
-            'INSERT INTO exception_count_deltas (workspace, automation, "group", state, stage, n)'
-            " SELECT uid, 'slow', '', 1, 0, 1 FROM workspaces"
+            "INSERT INTO exception_count_deltas"
+            ' (workspace, automation, "group", state, stage, n, day)'
+            " SELECT uid, 'slow', '', 1, 0, 1, 20000 FROM workspaces"
         )
         while fold(connected):
             pass

@@ -1,8 +1,12 @@
 """Counts by group and by automation, and how many exceptions a list has."""
 
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from operator import ge, gt, le, lt
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
@@ -13,10 +17,13 @@ from server.resources.page import PageRequest
 from server.resources.page_token import PageToken
 from server.store.connection import Database
 from server.store.count_rollup import differences, fold
-from tests.integration.client import WORKSPACE, Client, new_exception, reason
+from tests.integration.client import WORKSPACE, Client, batch, new_exception, reason
 
 FUTURE = 'create_time < "2999-01-01T00:00:00Z"'
 """Matches all of them, and can't be answered from what is counted."""
+
+
+DAY = timedelta(days=1)
 
 
 def by_group(client: Client, **fields: Any) -> service.CountExceptionsByGroupResponse:
@@ -212,6 +219,91 @@ def test_a_change_that_fails_is_not_counted(client: Client, database: str) -> No
     assert twin.name != raised.name
     assert groups(by_group(client, filter="state = PENDING")) == {"missing_values": 1}
     check(database)
+
+
+SPREAD = """
+    UPDATE exceptions SET create_time = given.time
+    FROM (SELECT * FROM unnest(%s::text[], %s::timestamptz[])) AS given (id, time)
+    WHERE exceptions.id = given.id;
+"""
+RECOUNT = """
+    TRUNCATE exception_day_counts, exception_count_deltas, exception_counts;
+    INSERT INTO exception_day_counts
+    SELECT workspace, floor(extract(epoch FROM create_time) / 86400), state, count(*)
+    FROM exceptions GROUP BY 1, 2, 3;
+    INSERT INTO exception_counts
+    SELECT workspace, automation, "group", state, stage, count(*)
+    FROM exceptions GROUP BY 1, 2, 3, 4, 5;
+"""
+NOON = datetime(2025, 1, 3, 12, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+MOMENTS = [
+    moment + near
+    for moment in (NOON - timedelta(days=1), NOON - timedelta(hours=12), NOON, NOON + 3 * DAY)
+    for near in (-MICROSECOND, timedelta(0), MICROSECOND, timedelta(hours=5))
+]
+
+
+@pytest.fixture
+def spread(client: Client, database: str) -> list[pb.Exception]:
+    """One exception at each moment, every third one archived."""
+    raised = batch(client, *(new_exception() for _ in MOMENTS))
+    with psycopg.connect(database) as connection:
+        ids = [one.name.rpartition("/")[2] for one in raised]
+        connection.execute(SPREAD, (ids, MOMENTS))
+        connection.execute(RECOUNT)
+    for one in raised[::3]:
+        client.archive(one.name)
+    return [client.get(one.name) for one in raised]
+
+
+@pytest.mark.parametrize("lower", [None, ">", ">="])
+@pytest.mark.parametrize("upper", [None, "<", "<="])
+def test_the_total_of_a_span_of_time_is_that_of_its_rows(
+    client: Client, spread: list[pb.Exception], database: str, lower: str | None, upper: str | None
+) -> None:
+    compare = {">": gt, ">=": ge, "<": lt, "<=": le}
+    bounds = [MOMENTS[0], MOMENTS[2], MOMENTS[5], MOMENTS[9], NOON + DAY, MOMENTS[-1]]
+    for start, end, states in product(bounds, bounds, (["PENDING", "ARCHIVED"], ["ARCHIVED"])):
+        asked = [(lower, start), (upper, end)]
+        parts = [f'create_time {sign} "{at.isoformat()}"' for sign, at in asked if sign]
+        parts.append(f"({' OR '.join(f'state = {state}' for state in states)})")
+        found = [
+            one
+            for one in spread
+            if pb.ExceptionState.Name(one.state).rpartition("_")[2] in states
+            and all(
+                compare[sign](one.create_time.ToDatetime(UTC), at) for sign, at in asked if sign
+            )
+        ]
+        page = client.list(filter=" AND ".join(parts))
+        assert (page.total_size, len(page.exceptions)) == (len(found), len(found)), parts
+    check(database)
+
+
+def test_the_total_of_a_span_is_added_up_of_its_days(
+    client: Client, spread: list[pb.Exception], database: str
+) -> None:
+    filter = f'create_time > "{MOMENTS[0].isoformat()}"'
+    before = client.list(filter=filter).total_size
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO exception_day_counts SELECT uid, 20500, 1, 7 FROM workspaces"
+        )
+    assert client.list(filter=filter).total_size == before + 7
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        'create_time <= "9999-12-31T23:59:59.999999Z"',
+        'create_time >= "0001-01-01T00:00:00Z"',
+        'create_time >= "0001-01-01T00:00:00Z" AND create_time < "9999-12-31T13:00:00Z"',
+    ],
+)
+def test_a_span_may_reach_to_the_ends_of_time(client: Client, filter: str) -> None:
+    client.raise_one()
+    assert client.list(filter=filter).total_size == 1
 
 
 def fold_all(database: str) -> None:

@@ -3,6 +3,7 @@
 import uuid
 
 import grpc
+import psycopg
 import pytest
 from google.rpc import error_details_pb2
 from kintsugi.v1 import exception_pb2 as pb
@@ -284,6 +285,25 @@ def test_a_batch_answers_in_its_order_and_counts_repetitions(client: Client) -> 
     assert answers[1].name == known.name
     assert client.get(answers[0].name).occurrence_count == 2
     assert client.get(known.name).occurrence_count == 2
+
+
+def test_each_occurrence_in_a_batch_is_recorded_and_told(client: Client, database: str) -> None:
+    one, other = new_exception(message="1"), new_exception(message="2")
+    request_id = str(uuid.uuid4())
+    answers = batch(client, one, one, other, one, request_id=request_id)
+    assert [each.occurrence_count for each in answers[:2]] == [1, 2]
+    assert [each.occurrence_count for each in answers[2:]] == [1, 3]
+    with psycopg.connect(database) as connection:
+        changes = connection.execute(
+            "SELECT after->>'occurrence_count', before->>'occurrence_count', request_id"
+            " FROM changes ORDER BY id"
+        ).fetchall()
+    assert sorted(change[:2] for change in changes) == [
+        ("1", None), ("1", None), ("2", "1"), ("3", "2"),
+    ]  # fmt: skip
+    assert [change[2] for change in changes] == [request_id, None, None, None]
+    again = batch(client, one, one, other, one, request_id=request_id)
+    assert [each.name for each in again] == [each.name for each in answers]
 
 
 def test_a_batch_is_all_or_none(client: Client) -> None:

@@ -222,7 +222,7 @@ class ListExceptionsResponse(_message.Message):
     total_size_is_lower_bound: _builtins.bool
     """Whether `total_size` is only the least there are: counting stops at
     1,000,000, unless the filter names nothing but `state`, `automation`,
-    `group` and `stage`.
+    `group` and `stage`, or but `state` and from when to when `create_time` is.
     """
     @_builtins.property
     def exceptions(self) -> _containers.RepeatedCompositeFieldContainer[_exception_pb2.Exception]:
