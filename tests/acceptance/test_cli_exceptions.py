@@ -73,7 +73,8 @@ def test_get_answers_the_same_json_as_rest(
     stack: Any, client: Client, raised: dict[str, Any]
 ) -> None:
     url = f"{stack.rest}/api/v1/{raised['name']}"
-    rest = subprocess.run(["curl", "-s", url], capture_output=True, check=True, timeout=60)
+    argv = ["curl", "-s", "-H", f"authorization: Bearer {stack.token}", url]
+    rest = subprocess.run(argv, capture_output=True, check=True, timeout=60)
     assert client.json("get", id_of(raised)) == json.loads(rest.stdout)
 
 

@@ -210,15 +210,15 @@ def test_dot_segments_are_resolved_before_anything_looks_at_the_path(
 ) -> None:
     workspace = theirs.name.rpartition("/")[2]
     target = f"{mine.exceptions}/{up}/{up}/{workspace}/exceptions"
-    answer = raw_get(stack.edge, target)
+    answer = raw_get(stack, target)
     assert answer == http.get(theirs.exceptions).json()
-    assert raw_get(stack.edge, f"{API}/{up}/{up}/{up}/nowhere")["code"] == 5
+    assert raw_get(stack, f"{API}/{up}/{up}/{up}/nowhere")["code"] == 5
 
 
-def raw_get(edge: str, target: str) -> Any:
+def raw_get(stack: Any, target: str) -> Any:
     """Sends the path as it is: httpx would resolve the dots itself."""
-    connection = HTTPConnection(edge, timeout=30)
-    connection.request("GET", target)
+    connection = HTTPConnection(stack.edge, timeout=30)
+    connection.request("GET", target, headers=stack.headers)
     answer = json.loads(connection.getresponse().read())
     connection.close()
     return answer
