@@ -35,6 +35,24 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(4_259_840, ge=1024, description="4 MiB and the field around it")
     deadline_seconds: float = Field(30, gt=0, description="the longest that a unary call may take")
     grace_seconds: float = Field(3, ge=0, description="what calls in flight get at the end")
+    keep_events_days: int = Field(
+        0, ge=0, le=36500, description="what is said about runs; 0: for ever"
+    )
+    keep_revisions_days: int = Field(
+        0,
+        ge=0,
+        le=36500,
+        description="versions of guide entries that are neither newest nor in use; 0: for ever",
+    )
+    keep_changes_days: int = Field(
+        30,
+        ge=0,
+        le=36500,
+        description="changes, for cursors of watches and repeated request ids; 0: for ever",
+    )
+    tracing: bool = Field(
+        default=False, description="send a span for each call (OpenTelemetry, `kintsugi[otel]`)"
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
 
 

@@ -16,10 +16,12 @@ from grpc_health.v1 import health_pb2
 
 from server.launch.ports import HOST
 
+_Status = health_pb2.HealthCheckResponse
+
 _SECONDS = 2
 
-_SERVICE = "streams"
-"""What of a server is asked: its streams are up to date only if all else is well, too."""
+_ALL, _STREAMS = "", "streams"
+"""What of a server is asked: whether it serves, and whether its streams are up to date."""
 
 
 class Answer(NamedTuple):
@@ -114,14 +116,27 @@ def check_database(url: str) -> str:
 
 def check_servers(addresses: Sequence[str]) -> str:
     """At least one must serve: Envoy sends calls only to those that do."""
-    with ThreadPoolExecutor(max(1, len(addresses))) as pool:
-        serving = sum(pool.map(_serves, addresses))
+    serving = _statuses(addresses, _ALL).count(_Status.SERVING)
     if not serving:
         raise Failing(f"none of {len(addresses)} serves")
     return f"{serving} of {len(addresses)} serve"
 
 
-def _serves(address: str) -> bool:
+def check_streams(addresses: Sequence[str]) -> str:
+    """All that answer must be up to date: Envoy sends streams to any of them."""
+    behind = _statuses(addresses, _STREAMS).count(_Status.NOT_SERVING)
+    if behind:
+        raise Failing(f"{behind} of {len(addresses)} servers are behind the database")
+    return "ok"
+
+
+def _statuses(addresses: Sequence[str], service: str) -> list[int | None]:
+    with ThreadPoolExecutor(max(1, len(addresses))) as pool:
+        return list(pool.map(lambda address: _status(address, service), addresses))
+
+
+def _status(address: str, service: str) -> int | None:
+    """What a server says of a service; None where it doesn't answer."""
     options = [("grpc.use_local_subchannel_pool", 1)]  # an earlier failure's back-off isn't shared
     with grpc.insecure_channel(address, options=options) as channel:
         check = channel.unary_unary(
@@ -130,10 +145,10 @@ def _serves(address: str) -> bool:
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
         try:
-            answer = check(health_pb2.HealthCheckRequest(service=_SERVICE), timeout=_SECONDS)
+            answer = check(health_pb2.HealthCheckRequest(service=service), timeout=_SECONDS)
         except grpc.RpcError:
-            return False
-    return answer.status == health_pb2.HealthCheckResponse.SERVING
+            return None
+    return int(answer.status)
 
 
 def _first_line(error: Exception) -> str:

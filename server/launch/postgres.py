@@ -36,6 +36,7 @@ _SETTINGS = {
     "log_timezone": "UTC",
     "jit": "off",  # compiling costs more than these queries take
     "random_page_cost": "1.1",
+    "log_error_verbosity": "terse",  # else it shows rows, and so what people wrote
 }
 _RECKLESS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 

@@ -110,6 +110,7 @@ class Supervisor:
         checks: dict[str, Check] = {
             "database": lambda: health.check_database(self._database_url),
             "servers": lambda: health.check_servers(self._grpc),
+            "streams": lambda: health.check_streams(self._grpc),
         }
         answers = {"/healthz": health.healthz, "/readyz": lambda: health.readyz(checks)}
         pages = (

@@ -5,15 +5,16 @@ What appends deltas, and how a count is read, is in `store/counts.py`.
 
 from sqlalchemy import bindparam, text
 
-from server.store.connection import Database, Row
+from server.store.connection import Database, Row, connect_apart
 from server.store.query import Query
 
 BATCH = 10_000
 """How many deltas one transaction folds."""
 
 _LOCK = 0x636F756E7473  # "counts": one at a time folds, of all processes
+_CHECK_LOCK = 0x636865636B  # "check": and one at a time compares
 
-_TRY_LOCK = Query(text(f"SELECT pg_try_advisory_xact_lock({_LOCK})"))
+_TRY_LOCK = Query(text("SELECT pg_try_advisory_xact_lock(:lock)").bindparams(bindparam("lock")))
 
 _FOLD = Query(
     text(
@@ -73,13 +74,21 @@ _DIFFERENCES = Query(
 )
 
 
+_RECOUNT = """
+    INSERT INTO exception_counts
+    SELECT workspace, automation, "group", state, stage, count(*)
+    FROM exceptions
+    GROUP BY workspace, automation, "group", state, stage
+"""
+
+
 def fold(database: Database, batch: int = BATCH) -> int:
     """Folds up to `batch` deltas into the rollup; answers how many.
 
     Does nothing while another process does it. No writer is waited for, and none waits.
     """
     with database.transaction() as transaction:
-        [[is_ours]] = transaction.all(_TRY_LOCK, {})
+        [[is_ours]] = transaction.all(_TRY_LOCK, {"lock": _LOCK})
         return transaction.all(_FOLD, {"batch": batch})[0][0] if is_ours else 0
 
 
@@ -89,3 +98,24 @@ def differences(database: Database) -> list[Row]:
     Reads every exception, at one moment, whatever is changed meanwhile.
     """
     return database.all(_DIFFERENCES, {})
+
+
+def checked(database: Database) -> int | None:
+    """How many kinds of exceptions are counted wrong; None while another process looks."""
+    with database.transaction() as transaction:
+        [[is_ours]] = transaction.all(_TRY_LOCK, {"lock": _CHECK_LOCK})
+        return len(transaction.all(_DIFFERENCES, {})) if is_ours else None
+
+
+def recount(url: str) -> int:
+    """Counts all exceptions anew, and answers how many kinds there are.
+
+    Whoever raises or changes one meanwhile waits. Raises psycopg.Error.
+    """
+    with connect_apart(url) as connection, connection.transaction():
+        connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        # Deltas come with changes of exceptions, in one statement: now none is on its way.
+        connection.execute("LOCK TABLE exceptions IN SHARE ROW EXCLUSIVE MODE")
+        connection.execute("DELETE FROM exception_count_deltas")
+        connection.execute("DELETE FROM exception_counts")
+        return connection.execute(_RECOUNT).rowcount

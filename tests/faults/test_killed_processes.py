@@ -186,5 +186,5 @@ def test_counters_of_a_killed_server_process_are_kept(busy, until):
 
 
 def _calls(metrics: str) -> float:
-    lines = [line for line in metrics.splitlines() if line.startswith("kintsugi_rpc")]
+    lines = [line for line in metrics.splitlines() if line.startswith("grpc_server_handled")]
     return sum(float(line.rpartition(" ")[2]) for line in lines if "_total" in line)
