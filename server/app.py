@@ -180,14 +180,11 @@ def run(settings: Settings) -> None:
     _log.info("stopped", pid=os.getpid())
 
 
-def migrate(url: str) -> None:
-    """Brings a database's schema to the newest version. Raises CannotRun."""
+def migrate(url: str, *, recount: bool = False) -> None:
+    """Brings a database's schema to the newest version, and its counts too. Raises CannotRun."""
     _reach(store.migrate, url)
-
-
-def recount(url: str) -> int:
-    """Counts a migrated database's exceptions anew; answers of how many kinds they are."""
-    return count_rollup.recount(url)
+    if recount:
+        count_rollup.recount(url)
 
 
 def _reach(use: Callable[[str], None], url: str) -> None:

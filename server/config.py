@@ -56,7 +56,12 @@ class Settings(BaseSettings):
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
 
 
+def known_variables() -> set[str]:
+    """The `KINTSUGI_*` variables that mean something."""
+    return {_PREFIX + name.upper() for name in Settings.model_fields} | _OTHER_VARIABLES
+
+
 def unknown_variables() -> list[str]:
-    """The `KINTSUGI_*` variables that mean nothing, best told to whoever mistyped one."""
-    known = {_PREFIX + name.upper() for name in Settings.model_fields} | _OTHER_VARIABLES
+    """The ones that are set and mean nothing, best told to whoever mistyped one."""
+    known = known_variables()
     return sorted(name for name in os.environ if name.startswith(_PREFIX) and name not in known)

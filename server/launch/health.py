@@ -130,15 +130,21 @@ def check_streams(addresses: Sequence[str]) -> str:
     return "ok"
 
 
+def check_edge(address: str, *, tls: bool) -> str:
+    """Envoy answers, and reaches a server."""
+    if _status(address, _ALL, tls=tls) != _Status.SERVING:
+        raise Failing(f"no server is reached through {address}")
+    return f"a server is reached through {address}"
+
+
 def _statuses(addresses: Sequence[str], service: str) -> list[int | None]:
     with ThreadPoolExecutor(max(1, len(addresses))) as pool:
         return list(pool.map(lambda address: _status(address, service), addresses))
 
 
-def _status(address: str, service: str) -> int | None:
+def _status(address: str, service: str, *, tls: bool = False) -> int | None:
     """What a server says of a service; None where it doesn't answer."""
-    options = [("grpc.use_local_subchannel_pool", 1)]  # an earlier failure's back-off isn't shared
-    with grpc.insecure_channel(address, options=options) as channel:
+    with _channel(address, tls=tls) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
@@ -149,6 +155,13 @@ def _status(address: str, service: str) -> int | None:
         except grpc.RpcError:
             return None
     return int(answer.status)
+
+
+def _channel(address: str, *, tls: bool) -> grpc.Channel:
+    options = [("grpc.use_local_subchannel_pool", 1)]  # an earlier failure's back-off isn't shared
+    if tls:
+        return grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
+    return grpc.insecure_channel(address, options)
 
 
 def _first_line(error: Exception) -> str:

@@ -47,7 +47,7 @@ _FOLD = Query(
     ).bindparams(bindparam("batch"))
 )
 
-_DIFFERENCES = Query(
+DIFFERENCES = Query(
     text(
         """
         SELECT workspace, automation, "group", state, stage,
@@ -97,14 +97,14 @@ def differences(database: Database) -> list[Row]:
 
     Reads every exception, at one moment, whatever is changed meanwhile.
     """
-    return database.all(_DIFFERENCES, {})
+    return database.all(DIFFERENCES, {})
 
 
 def checked(database: Database) -> int | None:
     """How many kinds of exceptions are counted wrong; None while another process looks."""
     with database.transaction() as transaction:
         [[is_ours]] = transaction.all(_TRY_LOCK, {"lock": _CHECK_LOCK})
-        return len(transaction.all(_DIFFERENCES, {})) if is_ours else None
+        return len(transaction.all(DIFFERENCES, {})) if is_ours else None
 
 
 def recount(url: str) -> int:
