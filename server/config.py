@@ -53,7 +53,9 @@ class Settings(BaseSettings):
     tracing: bool = Field(
         default=False, description="send a span for each call (OpenTelemetry, `kintsugi[otel]`)"
     )
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="the least that is logged"
+    )
 
 
 def known_variables() -> set[str]:

@@ -83,7 +83,9 @@ def keep_looking(
 
     return [
         Repetition("vitals", look, _LOOK_SECONDS),
-        Repetition("rollup check", lambda: check_counts(database), _CHECK_SECONDS),
+        Repetition(
+            "rollup check", lambda: check_counts(database), _CHECK_SECONDS, first=_LOOK_SECONDS
+        ),
     ]
 
 

@@ -18,6 +18,7 @@ from server.store.migrate import MIGRATIONS
 from server.store.query import Query
 
 _OLDEST = 17
+_MIGRATE = "run `kintsugi migrate`, or stop `kintsugi up` and start it again"
 _CLOCK_SECONDS = 2.0
 _LONG_SECONDS = 30
 _EXAMINED_SECONDS = 60
@@ -110,7 +111,7 @@ def _version(connection: Connection) -> Finding:
     version = connection.info.server_version // 10000
     if version < _OLDEST:
         return wrong("database", f"PostgreSQL {version}", f"use PostgreSQL {_OLDEST} or newer")
-    return ok("database", f"PostgreSQL {version} answers")
+    return ok("database", f"PostgreSQL {version} answers at {connection.info.host}")
 
 
 def _schema(connection: Connection) -> Finding:
@@ -121,13 +122,13 @@ def _schema(connection: Connection) -> Finding:
     found = _one(connection, _REVISION) if is_there else "none"
     if found == head:
         return ok("schema", f"version {head}, the newest")
-    return wrong("schema", f"version {found}, this is {head}", "run `kintsugi migrate`")
+    return wrong("schema", f"version {found}, this is {head}", _MIGRATE)
 
 
 def _cluster(connection: Connection) -> Finding:
     if _one(connection, _CLUSTERS):
         return ok("cluster", "the one that the data was written in")
-    return wrong("cluster", "not the one that the data was written in", "run `kintsugi migrate`")
+    return wrong("cluster", "not the one that the data was written in", _MIGRATE)
 
 
 def _trigrams(connection: Connection) -> Finding:
