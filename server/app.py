@@ -91,6 +91,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._spans = _spans() if settings.tracing else None
         self._database = Database(settings.database_url, connections=settings.threads)
         self._notifier = Notifier(settings.database_url)
         store = Store(self._database, self._notifier)
@@ -103,7 +104,6 @@ class Server:
         self._upkeep = Database(settings.database_url, connections=2)
         self._health = Health(lambda: self._hub.is_fresh)
         self._pools = _pools(settings)
-        self._spans = _spans() if settings.tracing else None
         self._grpc = self._build(services(store, self._hub))
         self._repetitions = [
             watch_orphans(store),

@@ -1,5 +1,6 @@
 """Spans, as a collector gets them that speaks OTLP over HTTP."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +12,7 @@ import structlog
 from kintsugi.v1.exception_service_pb2 import GetExceptionRequest, ListExceptionsRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from server.app import CannotRun
 from tests.integration.client import WORKSPACE
 from tests.integration.conftest import StartServer
 from tests.integration.waiting import until
@@ -109,3 +111,13 @@ def test_unless_it_is_configured_nothing_is_sent(
     threads = {thread.name for thread in threading.enumerate()}
     assert not any("BatchSpan" in name or "Otel" in name for name in threads)
     assert collector.spans == []
+
+
+def test_without_the_extra_the_server_says_what_is_missing(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "server.tracing", raising=False)
+    for missing in ("opentelemetry", "opentelemetry.exporter.otlp.proto.http.trace_exporter"):
+        monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(CannotRun, match=r"pip install 'kintsugi\[otel\]'"):
+        start_server(tracing=True)
