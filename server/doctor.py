@@ -39,6 +39,7 @@ class Deployment:
     edge: str
     tls: bool
     servers: Sequence[str]
+    pages: Sequence[str]
 
     @classmethod
     def of(
@@ -50,7 +51,8 @@ class Deployment:
         if database_url is None and (data.path / "postgres").is_dir():
             database_url = postgres.url_in(data.path)
         edge = edge or known.get("edge", _EDGE)
-        return cls(data.path, database_url, edge, tls, known.get("grpc", ()))
+        pages = [f"{known['health']}/healthz", known["metrics"]] if known else []
+        return cls(data.path, database_url, edge, tls, known.get("grpc", ()), pages)
 
 
 def _addresses(file: Path) -> dict[str, Any]:
@@ -124,6 +126,7 @@ def _processes(deployment: Deployment) -> Iterator[Finding]:
     if servers:
         checks["servers"] = lambda: health.check_servers(servers)
         checks["streams"] = lambda: health.check_streams(servers)
+        checks["pages"] = lambda: health.check_pages(deployment.pages)
     checks["envoy"] = lambda: health.check_edge(deployment.edge, tls=deployment.tls)
     for what, check in checks.items():
         try:

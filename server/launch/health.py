@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
+from urllib.request import urlopen
 
 import grpc
 import psycopg
@@ -124,10 +125,10 @@ def check_servers(addresses: Sequence[str]) -> str:
 
 def check_streams(addresses: Sequence[str]) -> str:
     """All that answer must be up to date: Envoy sends streams to any of them."""
-    behind = _statuses(addresses, _STREAMS).count(_Status.NOT_SERVING)
-    if behind:
-        raise Failing(f"{behind} of {len(addresses)} servers are behind the database")
-    return "ok"
+    statuses = _statuses(addresses, _STREAMS)
+    if behind := statuses.count(_Status.NOT_SERVING):
+        raise Failing(f"{behind} of {len(addresses)} are behind the database")
+    return f"{statuses.count(_Status.SERVING)} of {len(addresses)} are up to date"
 
 
 def check_edge(address: str, *, tls: bool) -> str:
@@ -135,6 +136,16 @@ def check_edge(address: str, *, tls: bool) -> str:
     if _status(address, _ALL, tls=tls) != _Status.SERVING:
         raise Failing(f"no server is reached through {address}")
     return f"a server is reached through {address}"
+
+
+def check_pages(urls: Sequence[str]) -> str:
+    """Each of these answers well."""
+    for url in urls:
+        try:
+            urlopen(url, timeout=_SECONDS).close()  # noqa: S310 - the supervisor's own
+        except OSError as error:
+            raise Failing(f"{url} doesn't answer: {error}") from None
+    return ", ".join(urls)
 
 
 def _statuses(addresses: Sequence[str], service: str) -> list[int | None]:

@@ -49,7 +49,7 @@ def test_ready_while_database_and_servers_answer(stack):
     assert answer.json()["checks"] == {
         "database": "ok",
         "servers": "2 of 2 serve",
-        "streams": "ok",
+        "streams": "2 of 2 are up to date",
     }
 
 

@@ -158,7 +158,11 @@ def test_not_ready_while_no_server_serves(start_up, until):
     os.kill(server, signal.SIGSTOP)
     answer = httpx.get(f"{stack.health}/readyz", timeout=30)
     assert answer.status_code == 503
-    assert answer.json()["checks"] == {"database": "ok", "servers": "failing: none of 1 serves"}
+    assert answer.json()["checks"] == {
+        "database": "ok",
+        "servers": "failing: none of 1 serves",
+        "streams": "0 of 1 are up to date",
+    }
     os.kill(server, signal.SIGCONT)
     assert until(lambda: httpx.get(f"{stack.health}/readyz").status_code == 200, 30)
 

@@ -39,7 +39,7 @@ GONE = "127.0.0.1:1"
 def test_one_server_that_serves_is_enough(start: Start) -> None:
     servers = [start(True), GONE]
     assert check_servers(servers) == "1 of 2 serve"
-    assert check_streams(servers) == "ok"
+    assert check_streams(servers) == "1 of 2 are up to date"
     assert servers[0] in check_edge(servers[0], tls=False)
 
 
@@ -53,5 +53,5 @@ def test_none_is_not(start: Start) -> None:
 def test_a_single_one_whose_streams_are_behind_is_too_many(start: Start) -> None:
     servers = [start(True), start(False)]
     assert check_servers(servers) == "2 of 2 serve"
-    with pytest.raises(Failing, match="1 of 2 servers are behind"):
+    with pytest.raises(Failing, match="1 of 2 are behind"):
         check_streams(servers)
