@@ -22,7 +22,7 @@ from sqlalchemy import bindparam, insert
 from bench import cores
 from bench.measure import SECONDS, Row, interleaved, row
 from bench.stage import WORKSPACE, Stage
-from server.domain.call import Call, enter
+from server.domain.call import Call, entered
 from server.domain.exception_identity import identity
 from server.domain.ids import new_id
 from server.domain.names import WorkspaceName
@@ -113,11 +113,12 @@ def _creating(url: str) -> Write:
     """Sends what the server sends for a create, by the store, without what it does around it."""
     database = Database(url, connections=1)
     workspace = _workspace(database, url)
-    enter(Call("/kintsugi.v1.ExceptionService/CreateException", "users/local", None))
+    call = Call("/kintsugi.v1.ExceptionService/CreateException", "users/local", None)
     request = service.CreateExceptionRequest()
 
     def write(exception: pb.Exception) -> None:
-        recording = change_parameters(request, f"{WORKSPACE}/exceptions")
+        with entered(call):
+            recording = change_parameters(request, f"{WORKSPACE}/exceptions")
         [event] = about_raising(exception)
         telling = one_parameters(thread_name(exception.run), event)
         database.all(_RAISE, _row(workspace, exception) | recording | telling)

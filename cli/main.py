@@ -19,6 +19,8 @@ COMMANDS = {
         "List, watch, resolve and otherwise handle exceptions.",
     ),
     "guides": ("cli.guides:guides", "Read, approve and edit what was learned."),
+    "members": ("cli.members:members", "Say who may do what in the workspace."),
+    "tokens": ("cli.tokens:tokens", "Make, list and revoke access tokens."),
     "events": ("cli.events:events", "Read, follow and write what is said about a run."),
 }
 """Name of a subcommand: where it lives, and one line for `--help`, which imports none of them."""
@@ -51,7 +53,9 @@ def kintsugi() -> None:
 
     The client commands find the service by KINTSUGI_SERVER (host:port, default
     127.0.0.1:8080) and the workspace by KINTSUGI_WORKSPACE (default
-    organizations/local/workspaces/default).
+    organizations/local/workspaces/default). They call with KINTSUGI_TOKEN, or
+    the token in the file KINTSUGI_TOKEN_FILE; on the machine of `kintsugi up`,
+    with the one that it keeps.
     """
 
 

@@ -8,9 +8,11 @@ import click
 from cli import settings
 from server.domain.errors import InvalidName
 from server.domain.names import (
+    AccessTokenName,
     AutomationName,
     ExceptionName,
     GuideEntryName,
+    MemberName,
     ResourceName,
     RunName,
     WorkspaceName,
@@ -99,6 +101,16 @@ def of_agent(run: str, agent: str = "") -> str:
 def user(text: str) -> str:
     """`users/ID` for an id; nothing stays nothing."""
     return text if not text or text.startswith("users/") else f"users/{text}"
+
+
+def member(text: str) -> str:
+    """`ID`, `members/ID`, `users/ID` or the full name, as the full name."""
+    return _checked(MemberName, _in_workspace("members", text.removeprefix("users/")), "a member")
+
+
+def access_token(text: str) -> str:
+    """`ID`, `accessTokens/ID` or the full name, as the full name."""
+    return _checked(AccessTokenName, _in_workspace("accessTokens", text), "an access token")
 
 
 def short(name: str) -> str:

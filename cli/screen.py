@@ -5,7 +5,7 @@ How one kind of thing looks is in `table` and `guide_table`.
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import click
@@ -39,6 +39,14 @@ def print_fields(console: Console, fields: Iterable[tuple[str, str]]) -> None:
     for label, value in fields:
         table.add_row(Text(label, style="bright_black"), plain(value))
     console.print(table)
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table of other people's texts, as wide as they are."""
+    table = Table(*(Column(name, no_wrap=True) for name in columns), box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(plain, row))
+    new_console().print(table)
 
 
 def say_more(page: Page, shown: int) -> None:

@@ -7,10 +7,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
+TOKEN_FILE = "KINTSUGI_TOKEN_FILE"  # noqa: S105 (the name of a variable)
 DEFAULT_SERVER = "127.0.0.1:8080"
 DEFAULT_WORKSPACE = "organizations/local/workspaces/default"
 
@@ -38,16 +41,47 @@ class Server:
         host = f"[{url.hostname}]" if ":" in str(url.hostname) else url.hostname
         return cls(f"{host}:{port}", url.scheme == "https")
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is on this machine."""
+        host = self.address.rpartition(":")[0].strip("[]")
+        try:
+            return host == "localhost" or ip_address(host).is_loopback
+        except ValueError:
+            return False
+
 
 def server() -> Server:
     return Server.parse(os.environ.get("KINTSUGI_SERVER") or DEFAULT_SERVER)
 
 
 def token() -> str:
-    text = os.environ.get("KINTSUGI_TOKEN", "")
+    """What the environment says, or the file that it names; on this machine, the token that
+    `kintsugi up` keeps: no other server is ever sent that one."""
+    text = os.environ.get("KINTSUGI_TOKEN") or _token_in_file()
     if not (text.isascii() and text.isprintable()):
         raise click.ClickException("KINTSUGI_TOKEN holds characters that no token has")
     return text
+
+
+def _token_in_file() -> str:
+    named = os.environ.get(TOKEN_FILE)
+    if not named and not server().is_here:
+        return ""
+    file = Path(named) if named else data_dir() / "token"
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        if not named:
+            return ""
+        raise click.ClickException(f"{TOKEN_FILE}: can't read {file}: {error}") from None
+
+
+def data_dir() -> Path:
+    """Where `kintsugi up` keeps everything unless told otherwise."""
+    import platformdirs
+
+    return platformdirs.user_data_path("kintsugi")
 
 
 def workspace() -> str:

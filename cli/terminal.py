@@ -54,11 +54,16 @@ class Clock:
         return f"{moment:%H:%M:%S}"
 
 
-def command_line(*words: str, server: str = "") -> str:
-    """What to type to run this very program with these words, on `server` or the one in use."""
+def command_line(*words: str, server: str = "", token_file: str = "") -> str:
+    """What to type to run this very program with these words, on `server` or the one in use.
+
+    `token_file` is where it finds its token, if not in the usual place.
+    """
     program = "kintsugi" if shutil.which("kintsugi") == sys.argv[0] else sys.argv[0]
     address = server or settings.server().address
     prefix = "" if address == settings.DEFAULT_SERVER else f"KINTSUGI_SERVER={address} "
+    if token_file:
+        prefix += f"{settings.TOKEN_FILE}={shlex.quote(token_file)} "
     return prefix + shlex.join([program, *words])
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from cli.settings import DEFAULT_WORKSPACE
+from cli import settings
 from cli.terminal import command_line
 
 if TYPE_CHECKING:
+    from server.launch.data_directory import DataDirectory
     from server.launch.supervisor import Addresses
 
 _MOST_WORKERS = 4
@@ -66,8 +67,6 @@ def up(  # noqa: PLR0913 (one a flag)
     PostgreSQL, the server processes and Envoy, all on 127.0.0.1. With `--port 0` every port that
     isn't named is a free one.
     """
-    import platformdirs
-
     from server.launch.child import CannotStart
     from server.launch.data_directory import DataDirectory
     from server.launch.pinning import usable_cores
@@ -76,7 +75,7 @@ def up(  # noqa: PLR0913 (one a flag)
     def chosen(named: int | None, usual: int) -> int:
         return named if named is not None else (usual if port else 0)
 
-    data = DataDirectory(data_dir or platformdirs.user_data_path("kintsugi"))
+    data = DataDirectory(data_dir or settings.data_dir())
     options = Options(
         port=port,
         grpc_port=chosen(grpc_port, 50051),
@@ -88,7 +87,7 @@ def up(  # noqa: PLR0913 (one a flag)
     )
     try:
         data.take()
-        with _Ready(data.path, ready_file) as ready:
+        with _Ready(data, ready_file) as ready:
             Supervisor(options, data, _tell).run(ready.announce)
     except CannotStart as problem:
         raise click.ClickException(str(problem)) from None
@@ -99,16 +98,25 @@ def up(  # noqa: PLR0913 (one a flag)
 class _Ready:
     """Tells people, and whoever waits for the file, that everything answers, while it does."""
 
-    def __init__(self, data_dir: Path, file: Path | None) -> None:
-        self._data_dir = data_dir
+    def __init__(self, data: "DataDirectory", file: Path | None) -> None:
+        self._data = data
         self._file = file
+        self._earlier = self._token()
+
+    def _token(self) -> str:
+        with suppress(OSError):
+            return self._data.token.read_text().strip()
+        return ""
 
     def announce(self, addresses: "Addresses") -> None:
         if self._file is not None:
             aside = self._file.with_name(f"{self._file.name}.{os.getpid()}")
-            aside.write_text(json.dumps(_document(addresses)) + "\n")
+            aside.touch(mode=0o600)
+            aside.write_text(json.dumps(_document(addresses, self._token())) + "\n")
             aside.replace(self._file)
-        _tell(_summary(addresses, self._data_dir))
+        _tell(_summary(addresses, self._data))
+        if self._token() != self._earlier:
+            _tell(f"\nYour token, shown this once: {self._token()}")
 
     def __enter__(self) -> Self:
         self._withdraw()  # a killed predecessor couldn't
@@ -124,26 +132,30 @@ class _Ready:
             self._file.unlink(missing_ok=True)
 
 
-def _document(addresses: "Addresses") -> dict[str, object]:
+def _document(addresses: "Addresses", token: str) -> dict[str, object]:
     return {
         "rest": f"http://{addresses.edge}",
         "grpc": addresses.grpc,
         "health": addresses.health,
         "metrics": addresses.metrics,
-        "workspace": DEFAULT_WORKSPACE,
+        "workspace": settings.DEFAULT_WORKSPACE,
+        "token": token,
     }
 
 
-def _summary(addresses: "Addresses", data_dir: Path) -> str:
-    run = command_line("exec", "--automation", "hello", "--", server=addresses.edge)
-    look = command_line("exceptions", "list", server=addresses.edge)
+def _summary(addresses: "Addresses", data: "DataDirectory") -> str:
+    is_usual = data.path == settings.data_dir().absolute()
+    where = {"server": addresses.edge, "token_file": "" if is_usual else str(data.token)}
+    run = command_line("exec", "--automation", "hello", "--", **where)
+    look = command_line("exceptions", "list", **where)
     return f"""\
-Kintsugi is up. Its data and logs are in {data_dir}
+Kintsugi is up. Its data and logs are in {data.path}
 
-  REST     http://{addresses.edge}/api/v1/{DEFAULT_WORKSPACE}/exceptions
+  REST     http://{addresses.edge}/api/v1/{settings.DEFAULT_WORKSPACE}/exceptions
   gRPC     {addresses.edge}, and the server processes: {", ".join(addresses.grpc)}
   health   {addresses.health}/readyz
   metrics  {addresses.metrics}
+  token    in {data.token}, with which the commands below call
 
 In another terminal:
   {run} sh -c 'echo it broke >&2; exit 3'

@@ -6,7 +6,9 @@ The only module that knows them all.
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,29 +18,38 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from kintsugi.v1 import (
+    access_service_pb2,
     event_service_pb2,
     event_source_service_pb2,
     exception_service_pb2,
     guide_entry_service_pb2,
     workspace_service_pb2,
 )
+from kintsugi.v1.access_service_pb2_grpc import add_AccessServiceServicer_to_server
 from kintsugi.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from kintsugi.v1.event_source_service_pb2_grpc import add_EventSourceServiceServicer_to_server
 from kintsugi.v1.exception_service_pb2_grpc import add_ExceptionServiceServicer_to_server
 from kintsugi.v1.guide_entry_service_pb2_grpc import add_GuideEntryServiceServicer_to_server
+from kintsugi.v1.member_pb2 import ROLE_OWNER
 from kintsugi.v1.workspace_service_pb2_grpc import add_WorkspaceServiceServicer_to_server
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from server import logs
 from server.config import Settings, unknown_variables
+from server.domain.errors import CredentialsInvalid
+from server.domain.names import WorkspaceName
+from server.interceptors.access import watch_streams
 from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.methods import declared_methods
 from server.interceptors.trace import untraced
+from server.operations import access as operations
+from server.operations.authentication import Authenticator
 from server.operations.counting import keep_folding
 from server.operations.generation import watch_orphans
 from server.operations.retention import Kept, keep_pruning
 from server.operations.vitals import keep_looking
+from server.services.access import AccessService
 from server.services.event_source import EventSourceService
 from server.services.events import EventService
 from server.services.exceptions import ExceptionService
@@ -74,10 +85,12 @@ def services(store: Store, hub: Hub) -> list[Served]:
     """Everything that a server process serves, besides health and reflection."""
     events = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
     event_source = event_source_service_pb2.DESCRIPTOR.services_by_name["EventSourceService"]
+    access = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]
     exceptions = exception_service_pb2.DESCRIPTOR.services_by_name["ExceptionService"]
     guide_entries = guide_entry_service_pb2.DESCRIPTOR.services_by_name["GuideEntryService"]
     workspaces = workspace_service_pb2.DESCRIPTOR.services_by_name["WorkspaceService"]
     return [
+        (access, add_AccessServiceServicer_to_server, AccessService(store)),
         (events, add_EventServiceServicer_to_server, EventService(store, hub)),
         (event_source, add_EventSourceServiceServicer_to_server, EventSourceService(hub)),
         (exceptions, add_ExceptionServiceServicer_to_server, ExceptionService(store, hub)),
@@ -102,15 +115,16 @@ class Server:
         )
         # While the database is away, what is tried so often must not slow the calls' own return.
         self._upkeep = Database(settings.database_url, connections=2)
-        self._health = Health(lambda: self._hub.is_fresh)
         self._pools = _pools(settings)
-        self._grpc = self._build(services(store, self._hub))
         self._repetitions = [
             watch_orphans(store),
             keep_folding(self._upkeep),
             keep_pruning(self._upkeep, _kept(settings)),
             *keep_looking(self._pools.all, self._databases(), self._upkeep),
         ]
+        self._authenticator = Authenticator(store)
+        self._health = Health(lambda: self._hub.is_fresh)
+        self._grpc = self._build(services(store, self._hub))
 
     def start(self) -> int:
         """Begins to serve. Raises CannotRun."""
@@ -143,10 +157,11 @@ class Server:
         methods = declared_methods(descriptor for descriptor, _, _ in served)
         streams = StreamLimit(self._settings.max_streams_per_principal)
         begin = self._spans.begin if self._spans else untraced
-        chain = Chain(methods, self._pools, streams, self._settings.deadline_seconds, begin)
-        server = grpc.server(
-            self._pools.unary, interceptors=[chain], options=_options(self._settings)
-        )
+        longest = self._settings.deadline_seconds
+        chain = Chain(methods, self._pools, streams, self._authenticator, longest, trace=begin)
+        self._repetitions.append(watch_streams(chain.access))
+        options = _options(self._settings)
+        server = grpc.server(self._pools.unary, interceptors=[chain], options=options)
         for _, add, servicer in served:
             add(servicer, server)
         self._add_health(server, served)
@@ -185,6 +200,28 @@ def migrate(url: str, *, recount: bool = False) -> None:
     _reach(store.migrate, url)
     if recount:
         count_rollup.recount(url)
+
+
+def owner_token(url: str, user: str, workspace: str, kept: str = "") -> str:
+    """A token of an owner of the workspace: `kept`, if it still is one, or a new one.
+
+    The user becomes an owner, if they aren't a member yet. Raises CannotRun, KintsugiError.
+    """
+    _reach(store.check, url)
+    with closing(Database(url, connections=1)) as database, closing(Notifier(url)) as notifier:
+        found, name = Store(database, notifier), WorkspaceName.parse(workspace)
+        if kept and _is_owners(found, name, kept):
+            return kept
+        return operations.owner_token(found, name, user, f"made on {socket.gethostname()}")
+
+
+def _is_owners(store: Store, workspace: WorkspaceName, token: str) -> bool:
+    try:
+        caller = Authenticator(store).caller(token)
+    except CredentialsInvalid:
+        return False
+    membership = caller.memberships.get(str(workspace))
+    return caller.is_everywhere and membership is not None and membership.role == ROLE_OWNER
 
 
 def _reach(use: Callable[[str], None], url: str) -> None:

@@ -10,7 +10,10 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX = "KINTSUGI_"
-_OTHER_VARIABLES = {"KINTSUGI_SERVER", "KINTSUGI_TOKEN", "KINTSUGI_WORKSPACE", "KINTSUGI_SOAK"}
+_OTHER_VARIABLES = {
+    *("KINTSUGI_SERVER", "KINTSUGI_TOKEN", "KINTSUGI_TOKEN_FILE", "KINTSUGI_WORKSPACE"),
+    "KINTSUGI_SOAK",
+}
 
 
 class Settings(BaseSettings):

@@ -12,15 +12,19 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import grpc
+import httpx
 import psycopg
 import pytest
 
 from server.launch import child
 from server.launch.child import Child
 from server.launch.postgres import Postgres
+from tests.identity import authorized, make_owner
 
 # A shell that started the tests in the background has Ctrl-C ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -54,11 +58,12 @@ def database(postgres: Postgres, template: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def template(postgres: Postgres) -> str:
-    """A migrated database that others are copied from: nothing may stay connected to it."""
+    """A migrated database with an owner; others are copied from it: nothing may stay connected."""
     from server.store.migrate import migrate
 
     _execute(postgres, f"create database {TEMPLATE}")
     migrate(postgres.url(TEMPLATE))
+    make_owner(postgres.url(TEMPLATE))
     return TEMPLATE
 
 
@@ -95,12 +100,31 @@ class Stack:
         self.health: str = ready["health"]
         self.metrics: str = ready["metrics"]
         self.workspace: str = ready["workspace"]
+        self.token: str = ready["token"]
         self.edge = self.rest.removeprefix("http://")
 
     @property
     def env(self) -> dict[str, str]:
         """The environment in which the client commands find this one."""
-        return os.environ | {"KINTSUGI_SERVER": self.edge, "KINTSUGI_WORKSPACE": self.workspace}
+        return os.environ | {
+            "KINTSUGI_SERVER": self.edge,
+            "KINTSUGI_WORKSPACE": self.workspace,
+            "KINTSUGI_TOKEN": self.token,
+        }
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request of its owner carries."""
+        return {"authorization": f"Bearer {self.token}"}
+
+    @cached_property
+    def http(self) -> httpx.Client:
+        """Its owner's, with a new connection for each request, as things are killed meanwhile."""
+        return httpx.Client(headers=self.headers, limits=httpx.Limits(max_keepalive_connections=0))
+
+    def channel(self, **options: int) -> grpc.Channel:
+        """Its owner's, through Envoy."""
+        return authorized(grpc.insecure_channel(self.edge, list(options.items())), self.token)
 
     @property
     def exceptions(self) -> str:

@@ -4,20 +4,52 @@ Set by the interceptors and valid while its handler runs; never stored.
 """
 
 import time
-from contextvars import ContextVar, Token
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from server.domain.access import Membership
+from server.domain.errors import KintsugiError
 
 LONGEST_SECONDS = 30.0
 """What a call may take that has no deadline of its own, and work that belongs to no call."""
 
 
+@dataclass
+class Grant:
+    """What a stream goes on by: it is withdrawn when its caller may no longer have it."""
+
+    withdrawn: KintsugiError | None = None
+    on_withdrawal: Callable[[], None] = lambda: None
+
+    def withdraw(self, error: KintsugiError) -> None:
+        self.withdrawn = error
+        self.on_withdrawal()
+
+    def check(self) -> None:
+        """Raises what it was withdrawn for."""
+        if self.withdrawn is not None:
+            raise self.withdrawn
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One RPC. `deadline` is on the clock of `time.monotonic()`, in seconds; a stream has none."""
+    """One RPC. `deadline` is on the clock of `time.monotonic()`, in seconds; a stream has none.
+
+    `token` is the id of the access token that it came with, `address` where it came from; both are
+    empty where that isn't known. `memberships` are by the names of the
+    workspaces; `is_everywhere` says whether they are all that the principal has.
+    """
 
     method: str
     principal: str
     deadline: float | None
+    token: str = ""
+    address: str = ""
+    memberships: Mapping[str, Membership] = field(default_factory=dict)
+    is_everywhere: bool = False
+    grant: Grant = field(default_factory=Grant)
 
 
 _current: ContextVar[Call] = ContextVar("call")
@@ -36,10 +68,11 @@ def remaining_seconds() -> float:
     return call.deadline - time.monotonic()
 
 
-def enter(call: Call) -> Token[Call]:
-    """Makes `call` the current one; `leave` undoes it."""
-    return _current.set(call)
-
-
-def leave(token: Token[Call]) -> None:
-    _current.reset(token)
+@contextmanager
+def entered(call: Call) -> Iterator[None]:
+    """Makes `call` the current one within."""
+    token = _current.set(call)
+    try:
+        yield
+    finally:
+        _current.reset(token)

@@ -210,9 +210,44 @@ class EtagMismatch(KintsugiError):
         super().__init__(message, {"etag": etag})
 
 
-class CallerRefused(KintsugiError):
+class CredentialsMissing(KintsugiError):
+    code = code_pb2.UNAUTHENTICATED
+    reason = reasons.CREDENTIALS_MISSING
+
+    def __init__(self) -> None:
+        super().__init__("the call needs an access token: `authorization: Bearer kin_…`")
+
+
+class CredentialsInvalid(KintsugiError):
+    """`what` says why, for example "expired at …"."""
+
+    code = code_pb2.UNAUTHENTICATED
+    reason = reasons.CREDENTIALS_INVALID
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the access token {what}")
+
+
+class PermissionLacking(KintsugiError):
     code = code_pb2.PERMISSION_DENIED
-    reason = reasons.CALLER_REFUSED
+    reason = reasons.PERMISSION_LACKING
+
+    def __init__(self, principal: str, permission: str) -> None:
+        message = f"{principal} may not do this here: it takes {permission}"
+        super().__init__(message, {"permission": permission})
+
+
+class RoleTooHigh(KintsugiError):
+    code = code_pb2.PERMISSION_DENIED
+    reason = reasons.PERMISSION_LACKING
+
+
+class FeatureNotEnabled(KintsugiError):
+    code = code_pb2.PERMISSION_DENIED
+    reason = reasons.FEATURE_NOT_ENABLED
+
+    def __init__(self, workspace: object, feature: str) -> None:
+        super().__init__(f"{workspace} has not switched on {feature}", {"feature": feature})
 
 
 class _Retriable(KintsugiError):

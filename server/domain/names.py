@@ -105,6 +105,32 @@ class ExceptionGroupName(InWorkspace):
 
 
 @dataclass(frozen=True, slots=True)
+class MemberName(InWorkspace):
+    PATTERN = "organizations/{organization}/workspaces/{workspace}/members/{member}"
+    member: str
+
+    @property
+    def id(self) -> str:
+        return self.member
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTokenName(InWorkspace):
+    PATTERN = "organizations/{organization}/workspaces/{workspace}/accessTokens/{access_token}"
+    access_token: str
+
+    @property
+    def id(self) -> str:
+        return self.access_token
+
+
+@dataclass(frozen=True, slots=True)
+class UserName(ResourceName):
+    PATTERN = "users/{user}"
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
 class AutomationName(InWorkspace):
     PATTERN = "organizations/{organization}/workspaces/{workspace}/automations/{automation}"
     automation: str

@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 import grpc
 
 from server.domain.errors import Overloaded
+from server.interceptors.access import Access
 from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.errors import abort, errors
-from server.interceptors.identity import identity
+from server.interceptors.identity import Callers, identity
 from server.interceptors.methods import Method
 from server.interceptors.observation import HEALTH_CHECK, attribution, observation
 from server.interceptors.rpc import Rpc
@@ -49,20 +50,23 @@ class Pools:
 class Chain(grpc.ServerInterceptor):
     """Wraps each handler once, when its method is first called."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (one a layer)
         self,
         methods: Mapping[str, Method],
         pools: Pools,
         streams: StreamLimit,
+        callers: Callers,
         longest_seconds: float,
+        *,
         trace: Begin = untraced,
     ) -> None:
         self._methods = methods
         self._pools = pools
         self._streams = streams
         self._wrapped: dict[str, tuple[CallPool, Handler, Handler]] = {}
-        self._identity = identity(longest_seconds)
+        self._identity = identity(callers, longest_seconds)
         self._observation = observation(trace)
+        self.access = Access(callers)
 
     def intercept_service(
         self, continuation: Any, handler_call_details: grpc.HandlerCallDetails
@@ -124,7 +128,8 @@ class Chain(grpc.ServerInterceptor):
             self._identity(rpc),  # who calls and until when; what follows may use it
             attribution(rpc),  # what is logged from here on says who calls
             self._streams.layer(rpc),  # here a stream is one of somebody's
-            validation(rpc),  # last, so that nothing about the API is told to strangers
+            validation(rpc),  # before what reads names out of the request
+            self.access.layer(rpc),  # whether the caller may do that there
         ):
             if rpc.requests is None:
                 yield rpc.request

@@ -1,24 +1,32 @@
 """Who calls, and until when: the Call that handlers see.
 
-Until there is identity everybody is `users/local`, which is only true on one's own machine.
+What a caller may do is said in `access`.
 """
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
+from typing import Protocol
 
-from server.domain.call import LONGEST_SECONDS, Call, enter, leave
-from server.domain.errors import CallerRefused
+from server.domain.call import LONGEST_SECONDS, Call, entered
+from server.domain.errors import CredentialsInvalid, CredentialsMissing
 from server.interceptors.rpc import Layer, Rpc
+from server.operations.authentication import Caller
 
 ADDRESS = "x-auth-address"
-LOCAL_PRINCIPAL = "users/local"
 
-_LOOPBACK = ("ipv4:127.", "ipv6:[::1]", "ipv6:%5B::1%5D", "unix:")
+_AUTHORIZATION = "authorization"
+_SCHEME = "bearer "
 
 
-def identity(longest_seconds: float = LONGEST_SECONDS) -> Layer:
+class Callers(Protocol):
+    """Whom tokens belong to."""
+
+    def caller(self, token: str, *, since: float = 0.0) -> Caller:
+        """As it was at `since` or later. Raises CredentialsInvalid."""
+
+
+def identity(callers: Callers, longest_seconds: float = LONGEST_SECONDS) -> Layer:
     """Gives the call its principal and its deadline: the client's, at most `longest_seconds`."""
 
     @contextmanager
@@ -26,32 +34,48 @@ def identity(longest_seconds: float = LONGEST_SECONDS) -> Layer:
         if rpc.method is None:
             yield
             return
-        token = enter(Call(rpc.path, _principal(rpc), _deadline(rpc, longest_seconds)))
-        try:
+        deadline = _deadline(rpc, longest_seconds)
+        with entered(Call(rpc.path, "", deadline)):
+            caller = callers.caller(bearer(rpc))
+        with entered(call_of(caller, rpc.path, deadline, _address(rpc))):
             yield
-        finally:
-            leave(token)
 
     return layer
 
 
-def _principal(rpc: Rpc) -> str:
-    if not (rpc.context.peer().startswith(_LOOPBACK) and _came_from_here(rpc)):
-        raise CallerRefused("calls are accepted from the server's own machine only")
-    return LOCAL_PRINCIPAL
+def call_of(caller: Caller, path: str, deadline: float | None, address: str) -> Call:
+    return Call(
+        path,
+        caller.principal,
+        deadline,
+        caller.token,
+        address,
+        caller.memberships,
+        caller.is_everywhere,
+    )
 
 
-def _came_from_here(rpc: Rpc) -> bool:
+def bearer(rpc: Rpc) -> str:
+    """The token that the call brings. Raises CredentialsMissing, CredentialsInvalid."""
+    metadata = rpc.context.invocation_metadata()
+    given = [str(value) for name, value in metadata if name == _AUTHORIZATION]
+    if not given or not given[0].lower().startswith(_SCHEME):
+        raise CredentialsMissing
+    if len(given) > 1:
+        raise CredentialsInvalid("was given more than once")
+    return given[0][len(_SCHEME) :].strip()
+
+
+def _address(rpc: Rpc) -> str:
     """Envoy names the address of its own caller, and lets nobody else name one."""
     metadata = rpc.context.invocation_metadata()
-    return all(_is_loopback(str(value)) for name, value in metadata if name == ADDRESS)
+    named = [str(value) for name, value in metadata if name == ADDRESS]
+    return named[-1] if named else _peer(rpc.context.peer())
 
 
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False
+def _peer(peer: str) -> str:
+    """`ipv4:127.0.0.1:53412` without what isn't the address."""
+    return peer.partition(":")[2].rpartition(":")[0].replace("%5B", "[").replace("%5D", "]")
 
 
 def _deadline(rpc: Rpc, longest_seconds: float) -> float | None:

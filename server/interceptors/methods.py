@@ -3,6 +3,7 @@
 Everything is read once, when a service is registered; a call only looks it up.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from kintsugi.v1 import options_pb2
 
 from server.interceptors.request_rules import RequestRules
 from server.interceptors.resource_patterns import Patterns, declared_patterns
+
+_BOUND = re.compile(r"\{([a-z_.]+)=")
 
 
 class UndeclaredPermission(Exception):
@@ -23,10 +26,15 @@ class UndeclaredPermission(Exception):
 
 @dataclass(frozen=True)
 class Method:
-    """One of our methods. `body` is the message that the JSON body of a REST call becomes."""
+    """One of our methods. `body` is the message that the JSON body of a REST call becomes.
+
+    `named` is the path of the field that says what a request is about; `feature` may be empty.
+    """
 
     path: str
     permission: str
+    feature: str
+    named: tuple[str, ...]
     rules: RequestRules
     body: Descriptor | None
 
@@ -48,7 +56,21 @@ def _declared(
     permission = method.GetOptions().Extensions[options_pb2.permission]
     if not permission:
         raise UndeclaredPermission(path)
-    return Method(path, permission, RequestRules(method.input_type, patterns), _body(method))
+    feature = method.GetOptions().Extensions[options_pb2.feature]
+    rules = RequestRules(method.input_type, patterns)
+    return Method(path, permission, feature, _named(method), rules, _body(method))
+
+
+def _named(method: MethodDescriptor) -> tuple[str, ...]:
+    """The field that the path of its REST form binds."""
+    bound = _BOUND.search(_pattern(method))
+    return tuple(bound[1].split(".")) if bound else ()
+
+
+def _pattern(method: MethodDescriptor) -> str:
+    rule = method.GetOptions().Extensions[annotations_pb2.http]
+    verb = rule.WhichOneof("pattern")
+    return str(getattr(rule, verb)) if verb else ""
 
 
 def _body(method: MethodDescriptor) -> Descriptor | None:

@@ -13,7 +13,7 @@ from server.launch.child import CannotStart
 
 
 class DataDirectory:
-    """`log` is kept between starts, `run` and what is in it is made anew by each."""
+    """`token` is the owner's. `log` is kept between starts, `run` and what is in it made anew."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
@@ -21,6 +21,7 @@ class DataDirectory:
         self.run = self.path / "run"
         self.metrics = self.run / "metrics"
         self.addresses = self.run / "addresses.json"
+        self.token = self.path / "token"
         self._lock: TextIO | None = None
 
     def take(self) -> None:

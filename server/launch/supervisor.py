@@ -97,7 +97,10 @@ class Supervisor:
         health_page, metrics_page = self._pages()
         self._start_database()
         self._migrate()
+        token = self._kintsugi("token", "tokens", "owner", "--file", str(self._data.token))
+        token.start()  # while the servers do
         self._start_servers()
+        self._await_token(token)
         edge = self._start_envoy()
         metrics = f"{metrics_page.address}/metrics"
         return Addresses(edge, self._grpc, health_page.address, metrics)
@@ -136,6 +139,11 @@ class Supervisor:
         migration = self._kintsugi("migrate", "migrate")
         if migration.run() != 0:
             raise self._failure(migration, "failed")
+
+    def _await_token(self, token: Child) -> None:
+        """Without one it serves all the same: whoever was an owner may be none any more."""
+        if not token.wait(_START_SECONDS) or token.code != 0:
+            self._tell(f"there is no new token: {' '.join(token.last_words()[-1:])}")
 
     def _start_servers(self) -> None:
         for number, port in enumerate(self._options.grpc_ports(), start=1):

@@ -5,12 +5,14 @@ Reading and changing one needs no more than the engine.
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from kintsugi.v1 import workspace_pb2 as pb
 from kintsugi.v1 import workspace_service_pb2 as service
 
-from server.domain.call import current_call
+from server.domain.access import Membership
+from server.domain.call import current_call, entered
 from server.domain.errors import AlreadyExists, InvalidFields
 from server.domain.names import OrganizationName, WorkspaceName
 from server.domain.workspace_rules import FEATURES, id_violations, violations
@@ -27,7 +29,10 @@ _REQUESTS = uuid.UUID("3f8c1c1e-6f0b-4a53-9f0e-5b1a1d7c9a42")
 
 
 def create(workspaces: Workspaces, request: service.CreateWorkspaceRequest) -> pb.Workspace:
-    """Creates a workspace; one that names no features has all. Raises AlreadyExists."""
+    """Creates a workspace, whose owner is the caller; one that names no features has all.
+
+    Raises AlreadyExists.
+    """
     parent = OrganizationName.parse(request.parent)
     _check(request)
     uid = _uid(request)
@@ -39,7 +44,9 @@ def create(workspaces: Workspaces, request: service.CreateWorkspaceRequest) -> p
         return WORKSPACE.read(pb.Workspace, str(parent), row)
 
     def repeat(names: Sequence[str]) -> pb.Workspace:
-        return workspaces.get(WorkspaceName.parse(names[0]))
+        call, own = current_call(), {names[0]: Membership(uid, frozenset())}
+        with entered(replace(call, memberships={**call.memberships, **own})):
+            return workspaces.get(WorkspaceName.parse(names[0]))
 
     try:
         return once(workspaces.store, uid, request, work, repeat)
@@ -56,6 +63,7 @@ def _row(
         "id": request.workspace_id,
         "title": request.workspace.title,
         "features": list(request.workspace.features or FEATURES),
+        "owner": current_call().principal.removeprefix("users/"),
     }
 
 

@@ -61,6 +61,7 @@ class Collection(Generic[M, N]):
             scope=resource.scope,
             workspace=resource.workspace_column,
             computed=resource.computed,
+            seen=resource.seen.condition if resource.seen else None,
         )
 
     def get(self, name: N) -> M:
@@ -139,6 +140,27 @@ class Collection(Generic[M, N]):
 
         workspace = self.store.workspace_key(self.resource.workspace(name))
         return once(self.store, workspace, request, work, lambda _: self.get(name))
+
+    def delete(
+        self, name: N, request: MutationRequest, etag: str, also: Callable[[Transaction, M], None]
+    ) -> None:
+        """Deletes one resource for good (AIP-135); `also` is done in the same transaction.
+
+        Raises NotFound, EtagMismatch.
+        """
+
+        def work() -> None:
+            with self.store.database.transaction() as transaction:
+                key = self._key(name)
+                before = self._read_found(name, transaction.one(self._statements.one_locked, key))
+                if etag and etag != _etag(before):
+                    raise EtagMismatch(name, _etag(before))
+                parameters = key | change_parameters(request, str(name).rpartition("/")[0])
+                transaction.one(self._statements.delete, parameters)
+                also(transaction, before)
+
+        workspace = self.store.workspace_key(self.resource.workspace(name))
+        once(self.store, workspace, request, work, lambda _: None)
 
     def _change(
         self,
@@ -225,7 +247,9 @@ class Collection(Generic[M, N]):
 
     def _scope(self, parent: Parent) -> dict[str, Any]:
         values = self.resource.scope_key(self.store, parent)
-        return {f"scope_{number}": value for number, value in enumerate(values)}
+        found = {f"scope_{number}": value for number, value in enumerate(values)}
+        seen = self.resource.seen
+        return found | seen.parameters(parent) if seen else found
 
     def _read_found(self, name: N, row: Row | None) -> M:
         if row is None:

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
-from sqlalchemy import Table
+from sqlalchemy import ColumnElement, Table
 
 from filters import Schema
 from server.domain.errors import Violation
@@ -38,6 +38,14 @@ Make = Callable[..., M]
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A condition on the rows, and its parameters for a parent and the current call."""
+
+    condition: ColumnElement[bool]
+    parameters: Callable[[Any], dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Resource(Generic[M, N]):
     """One kind of resource.
 
@@ -54,6 +62,7 @@ class Resource(Generic[M, N]):
     - `counts`: of the filters, those that the counts of `store/counts.py` can answer too, on its
       columns; None where nothing is counted there.
     - `order`: the keys that a list is ordered by if nothing is asked for; the last one is unique.
+    - `seen`: which of them the caller may see; None means all.
     - `step`: how many rows a list reads at once.
     """
 
@@ -75,4 +84,5 @@ class Resource(Generic[M, N]):
     filters: Schema = field(default_factory=Schema)
     counts: Schema | None = None
     order: tuple[Key, ...] = (Key("create_time", descending=True), Key("id", descending=True))
+    seen: Seen | None = None
     step: int = 100

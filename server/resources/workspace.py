@@ -3,14 +3,18 @@
 How one is created is in `operations/workspaces.py`.
 """
 
+import uuid
 from typing import Any
 
 from kintsugi.v1 import workspace_pb2 as pb
+from sqlalchemy import any_, bindparam
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
+from server.domain.call import current_call
 from server.domain.errors import Violation
 from server.domain.names import OrganizationName, WorkspaceName
 from server.domain.workspace_rules import violations
-from server.resources.resource import Make, Resource
+from server.resources.resource import Make, Resource, Seen
 from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
 from server.store.store import Store
@@ -49,6 +53,10 @@ def _workspace(name: WorkspaceName) -> WorkspaceName:
     return name
 
 
+def _seen(_: OrganizationName) -> dict[str, Any]:
+    return {"seen": [uuid.UUID(each.uid) for each in current_call().memberships.values()]}
+
+
 WORKSPACE: Resource[pb.Workspace, WorkspaceName] = Resource(
     singular="workspace",
     message=pb.Workspace,
@@ -63,4 +71,5 @@ WORKSPACE: Resource[pb.Workspace, WorkspaceName] = Resource(
     workspace_column="uid",
     violations=_violations,
     mutable=("title", "features"),
+    seen=Seen(workspaces.c.uid == any_(bindparam("seen", type_=ARRAY(UUID))), _seen),
 )

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    Delete,
     Insert,
     Text,
     Update,
@@ -29,7 +30,7 @@ from server.store.connection import Database, Parameters
 from server.store.errors import Duplicate
 from server.store.query import Query
 from server.store.store import Store
-from server.store.tables import changes
+from server.store.tables import MASKED, changes
 from server.store.topics import workspace_topic
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ class MutationRequest(Protocol):
 
 
 def recorded(
-    write: Insert | Update,
+    write: Insert | Update | Delete,
     workspace: str,
     before: Callable[[CTE], Any],
     without: Collection[str] = (),
@@ -71,16 +72,17 @@ def recorded(
 
     `workspace` is the column that names the row's workspace; `before` are the columns that
     changed with their old values, as jsonb, NULL for a row that is new; `without` are the columns
-    that are too large to be kept twice; `id` is the one that ends the resource's name. Needs the
-    parameters of `change_parameters`.
+    that are too large to be kept twice, and masked ones never are; `id` is the one that ends the
+    resource's name. Needs the parameters of `change_parameters`.
     """
     row = write.returning(write.table).cte("row")
+    masked = {column.key for column in write.table.c if column.info.get(MASKED)}
     values = {
         "workspace": row.c[workspace],
         "resource": bindparam("change_collection", type_=Text) + cast(row.c[id], Text),
         **{name: bindparam(f"change_{name}", type_=changes.c[name].type) for name in _GIVEN},
         "before": before(row),
-        "after": _as_json(row, without),
+        "after": _as_json(row, {*without, *masked}),
     }
     chosen: list[ColumnElement[Any]] = [values[name] for name in _WRITTEN]
     change = insert(changes).from_select(list(_WRITTEN), select(*chosen)).cte("change")

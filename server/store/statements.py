@@ -16,10 +16,12 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    delete,
     extract,
     func,
     literal_column,
     not_,
+    null,
     or_,
     select,
     text,
@@ -88,16 +90,19 @@ def kept(make: Callable[[Choice], Query]) -> Callable[[Choice], Query]:
 class Statements:
     """One table's statements, each made once, those of lists as long as they are in use.
 
-    `scope` are the columns that hold the parent, `workspace` the one that names the workspace.
+    `scope` are the columns that hold the parent, `workspace` the one that names the workspace,
+    `seen` is a condition of its own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a resource declares)
         self,
         table: Table,
         columns: Sequence[str],
+        *,
         scope: Sequence[str],
         workspace: str,
         computed: Computed = MappingProxyType({}),
+        seen: ColumnElement[bool] | None = None,
     ) -> None:
         self._table = table
         self._names = columns
@@ -105,6 +110,8 @@ class Statements:
         self._scope = [
             table.c[name] == bindparam(f"scope_{number}") for number, name in enumerate(scope)
         ]
+        if seen is not None:
+            self._scope.append(seen)
         self._workspace = workspace
         self._updates: dict[frozenset[str], Query] = {}
         self.first_page = kept(self._first_page)
@@ -120,6 +127,13 @@ class Statements:
     def one_locked(self) -> Query:
         """The same, and nobody else changes it before the transaction ends."""
         return Query(select(*self._columns).where(*self._key()).with_for_update())
+
+    @cached_property
+    def delete(self) -> Query:
+        """Deletes one row and answers it. Recorded, as it was."""
+        statement = delete(self._table).where(*self._key())
+        row, change = recorded(statement, self._workspace, before=lambda _: null())
+        return Query(select(*read_columns(row, self._names)).add_cte(change))
 
     def update(self, changed: Collection[str]) -> Query:
         """Sets the `changed` columns of one row to `new_…`, raises its version, answers it.

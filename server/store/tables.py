@@ -27,6 +27,9 @@ from sqlalchemy.types import UserDefinedType
 PENDING = text("state = 1")
 """The exceptions of which there is only one for each identity; 1 is EXCEPTION_STATE_PENDING."""
 
+MASKED = "masked"
+"""Marks a column that the change record must not have."""
+
 exception_numbers = Sequence("exception_numbers", data_type=Integer)
 
 
@@ -47,8 +50,8 @@ def _uuid(name: str) -> Column[Any]:
     return _column(name, UUID(as_uuid=False))
 
 
-def _time(name: str) -> Column[Any]:
-    return _column(name, TIMESTAMP(timezone=True))
+def _time(name: str, *, nullable: bool = False) -> Column[Any]:
+    return _column(name, TIMESTAMP(timezone=True), nullable=nullable)
 
 
 metadata = MetaData()
@@ -77,6 +80,42 @@ workspaces = Table(
     Index("workspaces_name", "organization", "id", unique=True),
     Index("workspaces_newest", "organization", "create_time", "id"),
 )
+
+members = Table(
+    "members",
+    metadata,
+    _uuid("workspace"),
+    _column("id", Text),
+    _column("title", Text),
+    _column("role", SmallInteger),
+    _column("version", Integer),
+    _time("create_time"),
+    _time("update_time"),
+    PrimaryKeyConstraint("workspace", "id"),
+    Index("members_principal", "id"),
+)
+"""`id` is that of the user."""
+
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    _uuid("workspace"),
+    _column("id", Text),
+    _column("digest", LargeBinary, info={MASKED: True}),
+    _column("principal", Text),
+    _column("title", Text),
+    _column("role", SmallInteger),
+    _column("all_workspaces", Boolean),
+    _time("expire_time", nullable=True),
+    _column("revoked", Boolean),
+    _time("last_use_time", nullable=True),
+    _column("version", Integer),
+    _time("create_time"),
+    _time("update_time"),
+    PrimaryKeyConstraint("workspace", "id"),
+    Index("access_tokens_digest", "digest", unique=True),
+)
+"""`principal` is the id of its user."""
 
 exceptions = Table(
     "exceptions",

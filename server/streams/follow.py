@@ -76,6 +76,7 @@ def _follow(
     hub: Hub, log: Log[Any], matches: Matches, after: str, context: grpc.ServicerContext
 ) -> Iterator[Sent | None]:
     with hub.reader(log, matches, context.cancel) as reader:
+        reader.obey(current_call().grant)
         if not (context.add_callback(reader.end) and reader.begin(after)):
             return
         # The caller is to know at once that it is connected, even if nothing ever comes.

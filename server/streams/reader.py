@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Generic, Protocol
 
+from server.domain.call import Grant
 from server.domain.errors import DatabaseUnavailable, ReaderTooSlow
 from server.streams.log import Batch, Log, Matches, P, Page, Record
 from server.streams.metrics import MESSAGES
@@ -56,6 +57,7 @@ class Reader(Generic[P]):
         hang_up: Callable[[], None],
         patience: Patience,
     ) -> None:
+        self._grant = Grant()
         self.log = log
         self.position: P
         self._source = source
@@ -92,6 +94,11 @@ class Reader(Generic[P]):
             self._is_signalled = True
             self._signal.put(None)
 
+    def obey(self, grant: Grant) -> None:
+        """From now on the stream ends when the grant is withdrawn."""
+        self._grant = grant
+        grant.on_withdrawal = self.wake
+
     def end(self) -> None:
         """The caller is gone."""
         self._has_ended = True
@@ -104,10 +111,11 @@ class Reader(Generic[P]):
             self._hang_up()
 
     def __iter__(self) -> Iterator[Sent]:
-        """Raises ReaderTooSlow, CursorExpired, ServerStopping."""
+        """Raises ReaderTooSlow, CursorExpired, ServerStopping, and why its grant is withdrawn."""
         self._quiet_since = monotonic()
         while not self._has_ended:
             self._source.check()
+            self._grant.check()
             batch = self._next()
             # Whatever was sent is let go: a reader may be stuck for long.
             records, end = deque(batch.records), batch.end

@@ -22,11 +22,14 @@ class Edges:
         self.folder = folder
         self.started: list[Child] = []
 
-    def start(self, servers: list[str], *replaced: tuple[str, str]) -> str:
-        """The address of a new one before `servers`, once it has found one healthy."""
+    def start(self, servers: list[str], *replaced: tuple[str, str], port: int = 0) -> str:
+        """The address of a new one before `servers`, once it has found one healthy.
+
+        Port 0 is one that is free.
+        """
         folder = self.folder / str(len(self.started))
         folder.mkdir()
-        argv = envoy.prepare(folder, 0, servers)
+        argv = envoy.prepare(folder, port, servers)
         config = folder / envoy.CONFIG
         for old, new in replaced:
             assert old in config.read_text()

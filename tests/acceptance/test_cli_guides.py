@@ -7,7 +7,6 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 KINTSUGI = str(Path(sys.executable).with_name("kintsugi"))
@@ -52,11 +51,11 @@ def automation() -> str:
 def entry(stack: Any, automation: str) -> dict[str, Any]:
     """An entry that a resolved exception drafted."""
     api = f"{stack.rest}/api/v1"
-    raised = httpx.post(stack.exceptions, json=stack.new_exception(automation)).json()
+    raised = stack.http.post(stack.exceptions, json=stack.new_exception(automation)).json()
     note = {"resolution_note": "Add the total.\nRun again."}
-    httpx.post(f"{api}/{raised['name']}:resolve", json=note).raise_for_status()
+    stack.http.post(f"{api}/{raised['name']}:resolve", json=note).raise_for_status()
     path = f"{api}/{stack.workspace}/automations/{automation}/guideEntries"
-    [drafted] = httpx.get(path).json()["guide_entries"]
+    [drafted] = stack.http.get(path).json()["guide_entries"]
     found: dict[str, Any] = drafted
     return found
 
@@ -117,7 +116,7 @@ def test_list_takes_what_rest_takes(client: Client, entry: dict[str, Any], autom
 def test_a_deleted_entry_is_listed_where_that_is_asked_for(
     stack: Any, client: Client, entry: dict[str, Any], automation: str
 ) -> None:
-    httpx.delete(f"{stack.rest}/api/v1/{entry['name']}").raise_for_status()
+    stack.http.delete(f"{stack.rest}/api/v1/{entry['name']}").raise_for_status()
     assert client("list", "--automation", automation, "--ids").stdout == ""
     shown = client("list", "--automation", automation, "--deleted").stdout
     assert "ARCHIVED" in shown

@@ -13,7 +13,7 @@ JSON = {"content-type": "application/json"}
 
 @pytest.fixture(scope="module")
 def http(stack: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=stack.exceptions, timeout=30) as client:
+    with httpx.Client(base_url=stack.exceptions, headers=stack.headers, timeout=30) as client:
         yield client
 
 

@@ -37,7 +37,7 @@ class Workspace:
 
 @pytest.fixture(scope="module")
 def http(stack: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=stack.rest, timeout=30) as client:
+    with httpx.Client(base_url=stack.rest, headers=stack.headers, timeout=30) as client:
         yield client
 
 

@@ -25,6 +25,7 @@ from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceStub
 from kintsugi.v1.location_pb2 import Location
 
 SERVICES = {
+    "kintsugi.v1.AccessService",
     "kintsugi.v1.EventService",
     "kintsugi.v1.EventSourceService",
     "kintsugi.v1.ExceptionService",
@@ -34,14 +35,14 @@ SERVICES = {
 
 @pytest.fixture
 def channel(stack: Any) -> Iterator[grpc.Channel]:
-    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
-    with grpc.insecure_channel(stack.edge, options=options) as opened:
+    options = {"grpc.use_local_subchannel_pool": 1, "grpc.max_send_message_length": -1}
+    with stack.channel(**options) as opened:
         yield opened
 
 
 def grpcurl(stack: Any, *arguments: str) -> str:
     binary = str(Path(sys.executable).with_name("grpcurl"))
-    argv = [binary, "-plaintext", *arguments]
+    argv = [binary, "-plaintext", "-H", f"authorization: Bearer {stack.token}", *arguments]
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
@@ -104,7 +105,7 @@ def test_grpc_web_errors(stack: Any) -> None:
 def grpc_web(stack: Any, method: str, message: bytes, kind: str) -> httpx.Response:
     url = f"{stack.rest}/kintsugi.v1.ExceptionService/{method}"
     body = b"\0" + len(message).to_bytes(4, "big") + message
-    return httpx.post(url, content=body, headers={"content-type": kind}, timeout=30)
+    return stack.http.post(url, content=body, headers={"content-type": kind}, timeout=30)
 
 
 def frames(body: bytes) -> tuple[bytes, bytes]:
@@ -117,7 +118,7 @@ def frames(body: bytes) -> tuple[bytes, bytes]:
 
 def test_json_over_http2(stack: Any) -> None:
     with httpx.Client(http1=False, http2=True, timeout=30) as http2:
-        answer = http2.get(stack.exceptions)
+        answer = http2.get(stack.exceptions, headers=stack.headers)
     assert answer.http_version == "HTTP/2"
     assert "exceptions" in answer.json()
 
@@ -177,7 +178,7 @@ def test_a_hundred_silent_callers_stop_nobody(
         request = service.ListExceptionsRequest(parent=stack.workspace, page_size=1)
         for _ in range(10):
             ExceptionServiceStub(channel).ListExceptions(request, timeout=10)
-            assert httpx.get(stack.exceptions, timeout=10).status_code == 200
+            assert stack.http.get(stack.exceptions, timeout=10).status_code == 200
         assert set(grpcurl(stack, stack.edge, "list").split()) >= SERVICES
 
 

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from server.launch import files
@@ -30,10 +29,10 @@ LONG = ("--phases=examples,coverage,fuzzing,stateful", "--max-time=600")
 def ids(stack: Any) -> dict[str, str]:
     """Of an exception and its thread, in a workspace of their own that may be changed at will."""
     parent = f"{stack.rest}/api/v1/organizations/local/workspaces"
-    workspace = httpx.post(f"{parent}?workspace_id=openapi", json={}).json()["name"]
+    workspace = stack.http.post(f"{parent}?workspace_id=openapi", json={}).json()["name"]
     run = f"{workspace}/automations/openapi/runs/1"
     body = {"run": run, "location": {}, "message": "KeyError: 'total'"}
-    raised = httpx.post(f"{parent}/openapi/exceptions", json=body).json()["name"]
+    raised = stack.http.post(f"{parent}/openapi/exceptions", json=body).json()["name"]
     exception = raised.rpartition("/")[2]
     thread = {"automation_id": "openapi", "run_id": "1", "agent_id": "kai"}
     names = {"organization_id": "local", "workspace_id": "openapi", "exception_id": exception}
@@ -47,6 +46,7 @@ def test_every_answer_is_one_that_the_document_describes(stack: Any, tmp_path: P
     argv = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config)]
     argv += ["--no-color", "run", str(files.path("openapi.json")), "--url", stack.rest]
     argv += ["--exclude-operation-id-regex", "^(Stream|Watch)", "--checks", ",".join(CHECKS)]
+    argv += ["--header", f"Authorization: Bearer {stack.token}"]
     argv += ["--request-timeout", "40", "--warnings", "off", *(LONG if SOAK else SHORT)]
     ran = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -40,13 +40,13 @@ def browse(url: str, profile: Path) -> tuple[str, set[str]]:
 
 
 def test_the_document_is_served_as_it_is(stack: Any) -> None:
-    answer = httpx.get(f"{stack.rest}/openapi.json")
+    answer = stack.http.get(f"{stack.rest}/openapi.json")
     assert answer.headers["content-type"] == "application/json"
     assert answer.json() == DOCUMENT
 
 
 def test_the_page_is_served_as_html_that_may_load_nothing(stack: Any) -> None:
-    answer = httpx.get(f"{stack.rest}/docs")
+    answer = stack.http.get(f"{stack.rest}/docs")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert answer.text == files.path("reference.html").read_text(encoding="utf-8")
@@ -55,8 +55,8 @@ def test_the_page_is_served_as_html_that_may_load_nothing(stack: Any) -> None:
 def test_they_can_only_be_read(stack: Any) -> None:
     for path in ("/docs", "/openapi.json"):
         assert httpx.head(f"{stack.rest}{path}").status_code == 200
-        assert httpx.post(f"{stack.rest}{path}", json={}).status_code == 404
-        assert httpx.get(f"{stack.rest}{path}/").json()["code"] == 5
+        assert stack.http.post(f"{stack.rest}{path}", json={}).status_code == 404
+        assert stack.http.get(f"{stack.rest}{path}/").json()["code"] == 5
 
 
 @pytest.mark.skipif(not BROWSER, reason="there is no Chromium here: apt-get install chromium")

@@ -29,7 +29,9 @@ IDS = ["internal_error", "missing_values", "user_system_error"]
 
 @pytest.fixture(scope="module")
 def http(stack: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{stack.rest}/api/v1/", timeout=30) as client:
+    with httpx.Client(
+        base_url=f"{stack.rest}/api/v1/", headers=stack.headers, timeout=30
+    ) as client:
         yield client
 
 

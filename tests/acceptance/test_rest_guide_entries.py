@@ -44,7 +44,9 @@ PAGE = {
 
 @pytest.fixture(scope="module")
 def http(stack: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{stack.rest}/api/v1/", timeout=30) as client:
+    with httpx.Client(
+        base_url=f"{stack.rest}/api/v1/", headers=stack.headers, timeout=30
+    ) as client:
         yield client
 
 

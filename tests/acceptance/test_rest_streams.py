@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import grpc
 import httpx
 import pytest
 from kintsugi.v1 import event_service_pb2 as service
@@ -28,7 +27,9 @@ every_type = pytest.mark.parametrize("media_type", [NDJSON, SSE])
 
 @pytest.fixture(scope="module")
 def http(stack: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{stack.rest}/api/v1/", timeout=30) as client:
+    with httpx.Client(
+        base_url=f"{stack.rest}/api/v1/", headers=stack.headers, timeout=30
+    ) as client:
         yield client
 
 
@@ -300,7 +301,7 @@ def test_a_quiet_stream_outlives_every_timeout(
 def cursors(stack: Any, thread: str, way: str) -> Iterator[Iterator[str]]:
     request = service.StreamEventsRequest(parent=thread)
     if way == "gRPC":
-        with grpc.insecure_channel(stack.edge) as channel:
+        with stack.channel() as channel:
             stream = EventServiceStub(channel).StreamEvents(request)
             yield (message.cursor for message in stream)
     elif way == "gRPC-Web":
@@ -308,11 +309,11 @@ def cursors(stack: Any, thread: str, way: str) -> Iterator[Iterator[str]]:
         body = b"\0" + len(message).to_bytes(4, "big") + message
         url = f"{stack.rest}/kintsugi.v1.EventService/StreamEvents"
         headers = {"content-type": "application/grpc-web"}
-        with httpx.stream("POST", url, content=body, headers=headers, timeout=30) as answer:
+        with stack.http.stream("POST", url, content=body, headers=headers, timeout=30) as answer:
             yield (message.cursor for message in grpc_web_messages(answer.iter_raw()))
     else:
         url = f"{stack.rest}/api/v1/{thread}/events:stream"
-        with httpx.stream("GET", url, headers={"accept": way}, timeout=30) as answer:
+        with stack.http.stream("GET", url, headers={"accept": way}, timeout=30) as answer:
             yield (line for line in answer.iter_lines() if "cursor" in line or "id: " in line)
 
 
@@ -324,7 +325,7 @@ def test_everything_stops_in_time_and_tells_those_who_follow(start_up: Any) -> N
     last: list[dict[str, Any]] = []
 
     def follow(url: str) -> None:
-        with httpx.stream("GET", url, timeout=60) as answer:
+        with stack.http.stream("GET", url, timeout=60) as answer:
             following = answer.iter_lines()
             next(following)
             opened.wait(60)

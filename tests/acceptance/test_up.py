@@ -29,7 +29,7 @@ def _health(address: str) -> int:
 
 
 def test_everything_in_the_ready_file_answers(stack):
-    assert httpx.get(stack.exceptions).status_code == 200
+    assert stack.http.get(stack.exceptions).status_code == 200
     assert [_health(address) for address in [*stack.grpc, stack.edge]] == [SERVING] * 3
     assert httpx.get(f"{stack.health}/healthz").status_code == 200
     assert httpx.get(stack.metrics).status_code == 200
@@ -68,7 +68,7 @@ def test_metrics_tell_of_every_process(stack):
 
 def test_data_is_there_after_ctrl_c_and_another_start(start_up):
     first = start_up("--port", "0", "--workers", "1")
-    created = httpx.post(first.exceptions, json=first.new_exception("kept")).json()
+    created = first.http.post(first.exceptions, json=first.new_exception("kept")).json()
     begun = time.monotonic()
     os.killpg(first.process.pid, signal.SIGINT)  # as the terminal does it
     assert first.process.wait(20)
@@ -78,19 +78,19 @@ def test_data_is_there_after_ctrl_c_and_another_start(start_up):
     first.wait_gone()
 
     second = start_up("--port", "0", "--workers", "1", data_dir=first.data_dir)
-    again = httpx.get(f"{second.rest}/api/v1/{created['name']}")
+    again = second.http.get(f"{second.rest}/api/v1/{created['name']}")
     assert again.json() == created
 
 
 def test_kill_9_leaves_nothing_running_and_nothing_lost(start_up):
     first = start_up("--port", "0", "--workers", "1")
-    created = httpx.post(first.exceptions, json=first.new_exception("killed")).json()
+    created = first.http.post(first.exceptions, json=first.new_exception("killed")).json()
     assert len(first.processes()) >= 3
     first.process.send(signal.SIGKILL)
     first.wait_gone()
 
     second = start_up("--port", "0", "--workers", "1", data_dir=first.data_dir)
-    assert httpx.get(f"{second.rest}/api/v1/{created['name']}").json() == created
+    assert second.http.get(f"{second.rest}/api/v1/{created['name']}").json() == created
 
 
 def test_killed_and_started_at_once_it_comes_up(start_up):
@@ -100,7 +100,7 @@ def test_killed_and_started_at_once_it_comes_up(start_up):
         stack.process.send(signal.SIGKILL)
         stack.process.wait(10)
         stack = start_up("--port", "0", "--workers", "1", data_dir=stack.data_dir)
-    assert httpx.get(stack.exceptions).status_code == 200
+    assert stack.http.get(stack.exceptions).status_code == 200
 
 
 def test_killed_in_the_middle_of_its_first_start_it_can_be_started(start_up, tmp_path):
@@ -110,7 +110,7 @@ def test_killed_in_the_middle_of_its_first_start_it_can_be_started(start_up, tmp
         stack.process.send(signal.SIGKILL)
         stack.wait_gone()
     stack = start_up("--port", "0", "--workers", "1", data_dir=tmp_path / "data")
-    assert httpx.get(stack.exceptions).status_code == 200
+    assert stack.http.get(stack.exceptions).status_code == 200
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.5, 0.7, 1.0, 1.5])
@@ -145,7 +145,7 @@ def test_two_at_the_same_time_take_ports_of_their_own(stack, start_up):
     other = start_up("--port", "0", "--workers", "1")
     ports = [*stack.grpc, stack.edge, *other.grpc, other.edge]
     assert len(set(ports)) == len(ports)
-    assert httpx.get(other.exceptions).json()["total_size"] == 0
+    assert other.http.get(other.exceptions).json()["total_size"] == 0
 
 
 def test_servers_take_consecutive_ports_from_the_one_named(start_up, free_ports):
@@ -157,7 +157,7 @@ def test_servers_take_consecutive_ports_from_the_one_named(start_up, free_ports)
 def test_a_database_of_ones_own(start_up, postgres, empty_database):
     flags = ("--port", "0", "--workers", "1", "--database-url", empty_database)
     stack = start_up(*flags)
-    assert httpx.post(stack.exceptions, json=stack.new_exception("own")).status_code == 200
+    assert stack.http.post(stack.exceptions, json=stack.new_exception("own")).status_code == 200
     assert not (stack.data_dir / "postgres").exists()
     assert empty_database not in _command_lines(stack.processes())
     stack.stop()
@@ -170,7 +170,7 @@ def _command_lines(pids: list[int]) -> str:
 
 def test_a_long_path_to_the_data_is_no_problem(start_up, tmp_path):
     stack = start_up("--port", "0", "--workers", "1", data_dir=tmp_path / ("long " * 20) / "data")
-    assert httpx.get(stack.exceptions).status_code == 200
+    assert stack.http.get(stack.exceptions).status_code == 200
 
 
 def test_folders_of_the_same_names_where_the_user_is_do_not_matter(start_up, tmp_path):
@@ -178,7 +178,7 @@ def test_folders_of_the_same_names_where_the_user_is_do_not_matter(start_up, tmp
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('not ours')")
     stack = start_up("--port", "0", "--workers", "1", enter=lambda: os.chdir(tmp_path))
-    assert httpx.get(stack.exceptions).status_code == 200
+    assert stack.http.get(stack.exceptions).status_code == 200
 
 
 def test_every_flag_is_in_the_help():

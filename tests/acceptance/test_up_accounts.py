@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from server.launch import account, postgres
@@ -50,7 +49,7 @@ def test_as_an_ordinary_user(start_up, open_directory):
     data = open_directory / "data"
     env = os.environ | {"HOME": str(open_directory)}
     stack = start_up("--port", "0", "--workers", "1", data_dir=data, env=env, enter=user.enter)
-    assert httpx.post(stack.exceptions, json=stack.new_exception("user")).status_code == 200
+    assert stack.http.post(stack.exceptions, json=stack.new_exception("user")).status_code == 200
     assert (data / "postgres").stat().st_uid == user.uid
     assert stack.stop() == 0
     stack.wait_gone()
@@ -79,13 +78,13 @@ def test_as_root_where_user_namespaces_are_not_allowed(start_up, open_directory)
     data = open_directory / "data"
     flags = ("--port", "0", "--workers", "1")
     stack = start_up(*flags, data_dir=data, enter=_root_without_namespaces)
-    created = httpx.post(stack.exceptions, json=stack.new_exception("root")).json()
+    created = stack.http.post(stack.exceptions, json=stack.new_exception("root")).json()
     assert (data / "postgres").stat().st_uid == NOBODY
     stack.process.send(9)
     stack.wait_gone()
 
     again = start_up(*flags, data_dir=data)
-    assert httpx.get(f"{again.rest}/api/v1/{created['name']}").json() == created
+    assert again.http.get(f"{again.rest}/api/v1/{created['name']}").json() == created
 
 
 def test_as_root_without_any_way_it_says_so(start_up, tmp_path):

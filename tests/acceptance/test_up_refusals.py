@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import pytest
 
 
@@ -55,7 +54,7 @@ def test_a_second_one_on_the_same_data(stack, start_up):
     assert f"process {stack.process.pid}" in line
     assert str(stack.data_dir) in line
     assert stack.ready_file.exists()
-    assert httpx.get(stack.exceptions).status_code == 200
+    assert stack.http.get(stack.exceptions).status_code == 200
 
 
 def test_data_of_another_version(start_up, tmp_path):
@@ -126,7 +125,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_and_room_again(start_up, small_disk):
     flags = ("--port", "0", "--workers", "1")
     stack = start_up(*flags, data_dir=small_disk / "data")
-    created = httpx.post(stack.exceptions, json=stack.new_exception("full")).json()
+    created = stack.http.post(stack.exceptions, json=stack.new_exception("full")).json()
     stack.stop()
     filling = small_disk / "filling"
     with suppress(OSError), filling.open("wb", buffering=0) as file:
@@ -138,4 +137,4 @@ def test_a_full_disk_and_room_again(start_up, small_disk):
 
     filling.unlink()
     again = start_up(*flags, data_dir=stack.data_dir)
-    assert httpx.get(f"{again.rest}/api/v1/{created['name']}").json() == created
+    assert again.http.get(f"{again.rest}/api/v1/{created['name']}").json() == created

@@ -41,7 +41,9 @@ def test_an_installed_wheel_serves(environment, tmp_path, until):
     try:
         assert until(ready.exists, 60), up.last_words()
         served = json.loads(ready.read_text())
-        workspace = httpx.get(f"{served['rest']}/api/v1/{served['workspace']}").json()
+        headers = {"authorization": f"Bearer {served['token']}"}
+        url = f"{served['rest']}/api/v1/{served['workspace']}"
+        workspace = httpx.get(url, headers=headers).json()
         assert workspace["name"] == served["workspace"]
         assert "Kintsugi API" in httpx.get(f"{served['rest']}/docs").text
         assert "paths" in httpx.get(f"{served['rest']}/openapi.json").json()

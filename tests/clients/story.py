@@ -64,17 +64,20 @@ def says_why_it_fails(start: Start, service: Any) -> None:
 
 
 def raise_one(service: Any) -> Any:
-    answer = httpx.post(service.exceptions, json=service.new_exception("clients"), timeout=30)
+    answer = service.http.post(
+        service.exceptions, json=service.new_exception("clients"), timeout=30
+    )
     return answer.raise_for_status().json()
 
 
 def say(service: Any, exception: Any, text: str) -> None:
     thread = f"{service.rest}/api/v1/{exception['run']}/agents/kai/events"
-    httpx.post(thread, json={"user_message": {"content": text}}, timeout=30).raise_for_status()
+    body = {"user_message": {"content": text}}
+    service.http.post(thread, json=body, timeout=30).raise_for_status()
 
 
 def now(service: Any, exception: Any) -> Any:
-    return httpx.get(f"{service.rest}/api/v1/{exception['name']}", timeout=30).json()
+    return service.http.get(f"{service.rest}/api/v1/{exception['name']}", timeout=30).json()
 
 
 def kill_server(service: Any) -> None:

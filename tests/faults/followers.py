@@ -31,7 +31,7 @@ SILENCE = 30.0
 
 
 def over_grpc(stack: Any, thread: str, after: str) -> Iterator[Message]:
-    with grpc.insecure_channel(stack.edge) as channel:
+    with stack.channel() as channel:
         request = service.StreamEventsRequest(parent=thread, after=after)
         try:
             for message in EventServiceStub(channel).StreamEvents(request):
@@ -97,9 +97,11 @@ class Follower:
 class Writers:
     """Write into a thread at once, each message again until it is acknowledged."""
 
-    def __init__(self, stack: Any, thread: str, each: int) -> None:
+    def __init__(self, stack: Any, thread: str, each: int, padding: int = 0) -> None:
         self._url = f"{stack.rest}/api/v1/{thread}/events"
         self._each = each
+        self._headers = stack.headers
+        self._padding = "x" * padding
         self._over = threading.Event()
         self.written: list[str] = []
         self.refused: list[str] = []
@@ -114,9 +116,10 @@ class Writers:
                 writer.result()
 
     def _write(self, number: int) -> None:
-        with httpx.Client(timeout=20) as client:
+        with httpx.Client(headers=self._headers, timeout=20) as client:
             for count in range(self._each):
-                self.written.append(self._say(client, f"message {count} of writer {number}"))
+                text = f"message {count} of writer {number} {self._padding}"
+                self.written.append(self._say(client, text))
 
     def _say(self, client: httpx.Client, text: str) -> str:
         parameters = {"request_id": uuid.uuid4().hex}
@@ -147,7 +150,7 @@ def log_of(stack: Any, thread: str) -> list[str]:
     while True:
         parameters: dict[str, str | int] = {"page_size": 1000, "page_token": token}
         url = f"{stack.rest}/api/v1/{thread}/events"
-        answer = httpx.get(url, params=parameters, timeout=30)
+        answer = stack.http.get(url, params=parameters, timeout=30)
         if answer.status_code == 503:  # what broke is not whole again yet
             time.sleep(0.2)
             continue
@@ -163,7 +166,7 @@ def _lines(
 ) -> Iterator[str]:
     url = f"{stack.rest}/api/v1/{thread}/events:stream"
     try:
-        with httpx.stream(
+        with stack.http.stream(
             "GET", url, params=parameters, headers=headers, timeout=SILENCE
         ) as answer:
             if answer.status_code == 200:

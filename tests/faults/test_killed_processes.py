@@ -35,7 +35,7 @@ class Load:
         self.written: Counter[int | str] = Counter()
         self.acknowledged: list[str] = []
         self.failures: list[str] = []
-        self._name = self._create(httpx.Client()).json()["name"]
+        self._name = self._create(httpx.Client(headers=self._stack.headers)).json()["name"]
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -54,7 +54,7 @@ class Load:
 
     def _read(self) -> None:
         url = f"{self._stack.rest}/api/v1/{self._name}"
-        with httpx.Client(timeout=30) as client:
+        with httpx.Client(headers=self._stack.headers, timeout=30) as client:
             while not self._over.is_set():
                 outcome, answer = _outcome(lambda: client.get(url))
                 self.read[outcome] += 1
@@ -62,7 +62,7 @@ class Load:
                     self.failures.append(answer.text if answer else str(outcome))
 
     def _write(self) -> None:
-        with httpx.Client(timeout=30) as client:
+        with httpx.Client(headers=self._stack.headers, timeout=30) as client:
             while not self._over.is_set():
                 outcome, answer = _outcome(lambda: self._create(client))
                 self.written[outcome] += 1
@@ -74,7 +74,7 @@ class Load:
 
     def lost(self) -> list[str]:
         """What was acknowledged and isn't there."""
-        with httpx.Client(timeout=30) as client:
+        with httpx.Client(headers=self._stack.headers, timeout=30) as client:
             found = {
                 name: client.get(f"{self._stack.rest}/api/v1/{name}").status_code
                 for name in self.acknowledged
@@ -149,7 +149,7 @@ def test_not_ready_without_the_database(start_up, own_postgres, until):
     assert httpx.get(f"{stack.health}/healthz").status_code == 200
     own_postgres.start()
     assert until(lambda: httpx.get(f"{stack.health}/readyz").status_code == 200, 30)
-    assert until(lambda: httpx.get(stack.exceptions, timeout=30).status_code == 200, 30)
+    assert until(lambda: stack.http.get(stack.exceptions, timeout=30).status_code == 200, 30)
 
 
 def test_not_ready_while_no_server_serves(start_up, until):
@@ -172,7 +172,7 @@ def test_a_killed_envoy_is_back_on_its_port(busy, until):
 
     def answers() -> bool:
         try:
-            return httpx.get(busy.exceptions).status_code == 200
+            return busy.http.get(busy.exceptions).status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -180,7 +180,7 @@ def test_a_killed_envoy_is_back_on_its_port(busy, until):
 
 
 def test_counters_of_a_killed_server_process_are_kept(busy, until):
-    assert httpx.get(busy.exceptions).status_code == 200
+    assert busy.http.get(busy.exceptions).status_code == 200
     counted = _calls(httpx.get(busy.metrics).text)
     assert counted > 0
     _kill(busy, "server-1.json")

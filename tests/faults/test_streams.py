@@ -4,9 +4,13 @@ Each test breaks a `kintsugi up` of its own.
 """
 
 import os
+import re
 import signal
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ import httpx
 import psycopg
 import pytest
 
+from tests.acceptance.edges import Edges
 from tests.faults.followers import WAYS, WRITERS, Follower, Writers, log_of, new_thread
 
 SOAK = bool(os.environ.get("KINTSUGI_SOAK"))
@@ -123,3 +128,82 @@ def test_a_server_process_that_ends_as_it_should(busy, until):
         assert until(lambda: pid not in busy.children(), 10)
 
     _follow_through(busy, end)
+
+
+def test_an_envoy_that_is_drained_for_another(busy, tmp_path, until):
+    """The first lets its streams be and listens no more; another takes its port; the first ends."""
+    edges = Edges(tmp_path)
+    edge = edges.start(busy.grpc, ('"exact": "/ready"', '"prefix": "/"'))
+    (first,) = edges.started
+    stack = copy(busy)
+    stack.rest, stack.edge = f"http://{edge}", edge
+
+    def drain() -> None:
+        httpx.post(f"http://{edges.admin()}/drain_listeners").raise_for_status()
+        assert until(lambda: not _listens(edge), 10)
+        edges.start(busy.grpc, port=int(edge.rpartition(":")[2]))
+        first.send(signal.SIGTERM)
+
+    try:
+        followers = _follow_through(stack, drain)
+    finally:
+        edges.stop()
+    assert all(one.connections > 1 for one in followers)
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
+
+
+STOPPED = 200
+LARGE = 20_000
+
+
+@contextmanager
+def _stopped_readers(stack: Any, thread: str) -> Iterator[None]:
+    """Streams over connections of their own from which nothing is ever taken."""
+    host, _, port = stack.edge.rpartition(":")
+    headers = f"host: {stack.edge}\r\nauthorization: Bearer {stack.token}"
+    request = f"GET /api/v1/{thread}/events:stream HTTP/1.1\r\n{headers}\r\n\r\n"
+    with ExitStack() as opened:
+        for _ in range(STOPPED):
+            reader = opened.enter_context(socket.socket())
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect((host, int(port)))
+            reader.sendall(request.encode())
+        yield
+
+
+def _streams(stack: Any) -> int:
+    found = re.search(r"^kintsugi_streams (\S+)$", httpx.get(stack.metrics).text, re.MULTILINE)
+    assert found
+    return int(float(found[1]))
+
+
+def _memory(processes: list[int]) -> int:
+    """Bytes of memory that the processes have together."""
+    pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in processes]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_readers_that_stopped_take_little_and_stop_no_other(start_up, until):
+    """They are cut off, while one that reads the same thread gets all of it."""
+    env = os.environ | {"KINTSUGI_SLOW_READER_SECONDS": "2"}
+    stack = start_up("--port", "0", "--workers", "2", env=env)
+    thread = new_thread(stack)
+    processes = [pid for of in ("server-", "envoy.json") for pid in _pids(stack, of)]
+    with Writers(stack, new_thread(stack), MESSAGES).running():
+        pass
+    before = _memory(processes)
+    with _stopped_readers(stack, thread), ThreadPoolExecutor(1) as pool:
+        assert until(lambda: _streams(stack) == STOPPED, 30)
+        living = Follower(stack, thread, "NDJSON")
+        seen = pool.submit(living.until, lambda names: len(names) >= WRITERS * MESSAGES)
+        writers = Writers(stack, thread, MESSAGES, padding=LARGE)
+        with writers.running():
+            pass
+        assert seen.result(timeout=60) == log_of(stack, thread)
+        assert _memory(processes) - before < STOPPED * 1_000_000
+        assert until(lambda: _streams(stack) <= 1, 60)

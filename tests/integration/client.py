@@ -10,11 +10,14 @@ from grpc_status import rpc_status
 from kintsugi.v1 import event_pb2, event_service_pb2
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
+from kintsugi.v1.access_service_pb2_grpc import AccessServiceStub
 from kintsugi.v1.error_reason_pb2 import ErrorReason
 from kintsugi.v1.event_service_pb2_grpc import EventServiceStub
 from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceStub
 from kintsugi.v1.guide_entry_service_pb2_grpc import GuideEntryServiceStub
 from kintsugi.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
+
+from tests.identity import TOKEN, authorized
 
 WORKSPACE = "organizations/local/workspaces/default"
 
@@ -22,9 +25,10 @@ WORKSPACE = "organizations/local/workspaces/default"
 class Client:
     """Stubs of all services on one channel."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, token: str = TOKEN) -> None:
         self.port = port
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        self.channel = authorized(grpc.insecure_channel(f"127.0.0.1:{port}"), token)
+        self.access = AccessServiceStub(self.channel)
         self.events = EventServiceStub(self.channel)
         self.exceptions = ExceptionServiceStub(self.channel)
         self.guide_entries = GuideEntryServiceStub(self.channel)

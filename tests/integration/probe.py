@@ -11,9 +11,12 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.wrappers_pb2 import StringValue
 from kintsugi.v1 import options_pb2
 
+from server.domain.access import Membership
 from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.methods import declared_methods
+from server.operations.authentication import Caller
+from tests.identity import authorized
 
 KINDS = {
     "UnaryUnary": (False, False),
@@ -28,6 +31,8 @@ HANDLERS: dict[str, Any] = {
     "StreamStream": grpc.stream_stream_rpc_method_handler,
 }
 SERVICE = "probe.Probe"
+WORKSPACE = "organizations/o/workspaces/w"
+ADA = Membership("0", frozenset(["probe.use"]))
 
 Behavior = Callable[[], str]
 
@@ -55,6 +60,13 @@ def service(*, permission: str) -> ServiceDescriptor:
     return pool.FindServiceByName(SERVICE)
 
 
+class Everybody:
+    """Whoever calls is `users/ada` and may use the probe."""
+
+    def caller(self, token: str, *, since: float = 0.0) -> Caller:
+        return Caller("users/ada", "t", {WORKSPACE: ADA}, is_everywhere=False, found=since)
+
+
 class Probe:
     """A running server whose four methods all answer what `behavior` answers."""
 
@@ -65,14 +77,13 @@ class Probe:
             health=CallPool("health checks", 1, 100),
             refusals=CallPool("refusals", 1, 100),
         )
-        chain = Chain(
-            declared_methods([service(permission="probe.use")]), self.pools, StreamLimit(limit), 30
-        )
+        methods = declared_methods([service(permission="probe.use")])
+        chain = Chain(methods, self.pools, StreamLimit(limit), Everybody(), 30)
         self._server = grpc.server(self.pools.unary, interceptors=[chain])
         self._server.add_generic_rpc_handlers([_handlers(behavior)])
         port = self._server.add_insecure_port("127.0.0.1:0")
         self._server.start()
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        self.channel = authorized(grpc.insecure_channel(f"127.0.0.1:{port}"))
         self._callers = ThreadPoolExecutor(64)
 
     def call(

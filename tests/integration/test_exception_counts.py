@@ -6,6 +6,7 @@ import grpc
 import pytest
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
+from kintsugi.v1.workspace_service_pb2 import CreateWorkspaceRequest
 
 from server.store.connection import Database
 from server.store.count_rollup import differences, fold
@@ -161,6 +162,9 @@ def test_a_token_of_counts_belongs_to_its_parameters(
     client: Client, raised: list[pb.Exception]
 ) -> None:
     token = by_group(client, page_size=1).next_page_token
+    client.workspaces.CreateWorkspace(
+        CreateWorkspaceRequest(parent="organizations/local", workspace_id="other", workspace={})
+    )
     for call, fields in (
         (by_group, {"filter": "state = PENDING"}),
         (by_automation, {}),

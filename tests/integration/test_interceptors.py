@@ -76,7 +76,7 @@ def test_handlers_know_who_calls_and_how_long_they_may_take(start: Start, kind: 
     answer = start(lambda: f"{current_call().principal} {remaining_seconds():.0f}").call(
         kind, timeout=8
     )
-    assert answer == ("users/local 8" if kind == "UnaryUnary" else "users/local 30")
+    assert answer == ("users/ada 8" if kind == "UnaryUnary" else "users/ada 30")
 
 
 TYPES = {
@@ -127,7 +127,7 @@ def test_every_call_leaves_a_line_that_says_who_called_what(start: Start, kind: 
     line = logged(start(lambda: "fine"), kind)
     assert line["method"] == f"/{SERVICE}/{kind}"
     assert line["code"] == "OK"
-    assert line["principal"] == "users/local"
+    assert line["principal"] == "users/ada"
     assert line["ms"] >= 0
 
 
@@ -163,7 +163,7 @@ def test_what_a_handler_logs_belongs_to_its_call_and_to_no_later_one(start: Star
         probe.call("UnaryUnary", metadata=[("x-request-id", "second")])
         until(lambda: len(logs) == 4)
     assert [line["request_id"] for line in logs] == ["first", "first", "second", "second"]
-    assert all(line["principal"] == "users/local" for line in logs)
+    assert all(line["principal"] == "users/ada" for line in logs)
 
 
 def test_a_line_holds_nothing_of_the_message(start: Start) -> None:

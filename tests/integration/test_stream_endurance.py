@@ -18,6 +18,7 @@ from server.app import Server
 from server.config import Settings
 from server.launch.postgres import Postgres
 from server.store.migrate import migrate
+from tests.identity import authorized
 from tests.integration.client import Client, reason
 from tests.integration.following import new_thread, reading, stream
 from tests.integration.test_server import start_process
@@ -43,7 +44,7 @@ class Served:
     def open(self, thread: str) -> Any:
         """A stream on a connection of its own that takes no more than 64 KiB ahead."""
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
-        channel = grpc.insecure_channel(f"127.0.0.1:{self.port}", options)
+        channel = authorized(grpc.insecure_channel(f"127.0.0.1:{self.port}", options))
         request = service.StreamEventsRequest(parent=thread)
         call = EventServiceStub(channel).StreamEvents(request)
         call.channel = channel

@@ -76,8 +76,11 @@ def test_workspaces_are_listed_by_organization_newest_first(client: Client) -> N
     )
     assert [each.name for each in second.workspaces] == [WORKSPACE]
     assert second.next_page_token == ""
-    nothing = service.ListWorkspacesRequest(parent="organizations/other")
-    assert client.workspaces.ListWorkspaces(nothing) == service.ListWorkspacesResponse()
+    with pytest.raises(grpc.RpcError) as error:
+        client.workspaces.ListWorkspaces(
+            service.ListWorkspacesRequest(parent="organizations/other")
+        )
+    assert reason(error.value) == "RESOURCE_NOT_FOUND"
 
 
 def test_title_and_features_can_be_changed(client: Client) -> None:

@@ -62,10 +62,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The resource was changed since the etag was read. ABORTED with the etag
     it has now in the metadata `etag`. Read it again and repeat.
     """
-    CALLER_REFUSED: _ErrorReason.ValueType  # 9
-    """The caller isn't known or may not do this from where it calls.
-    PERMISSION_DENIED. Sample: a call from another machine.
-    """
     OVERLOADED: _ErrorReason.ValueType  # 10
     """The server has as many calls as it can hold. RESOURCE_EXHAUSTED with a
     `RetryInfo`.
@@ -117,6 +113,21 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     FAILED_PRECONDITION with how many in the metadata `match_count`. Sample:
     "130 or more match, 120 were accepted; look again without force".
     """
+    CREDENTIALS_MISSING: _ErrorReason.ValueType  # 22
+    """The call has no `authorization: Bearer` with a token. UNAUTHENTICATED."""
+    CREDENTIALS_INVALID: _ErrorReason.ValueType  # 23
+    """The token is damaged, unknown, expired or revoked. UNAUTHENTICATED. Sample:
+    "the access token expired at 2026-01-31T00:00:00Z".
+    """
+    PERMISSION_LACKING: _ErrorReason.ValueType  # 24
+    """The caller's role, or that of its token, doesn't allow this. PERMISSION_DENIED
+    with the metadata `permission`. Sample: "users/ada may not do this here: it
+    takes guideEntries.approve".
+    """
+    FEATURE_NOT_ENABLED: _ErrorReason.ValueType  # 25
+    """The workspace has not switched on the feature that this needs.
+    PERMISSION_DENIED with the metadata `feature`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the `google.rpc.ErrorInfo` that comes with
@@ -163,10 +174,6 @@ exception can be archived".
 ETAG_MISMATCH: ErrorReason.ValueType  # 8
 """The resource was changed since the etag was read. ABORTED with the etag
 it has now in the metadata `etag`. Read it again and repeat.
-"""
-CALLER_REFUSED: ErrorReason.ValueType  # 9
-"""The caller isn't known or may not do this from where it calls.
-PERMISSION_DENIED. Sample: a call from another machine.
 """
 OVERLOADED: ErrorReason.ValueType  # 10
 """The server has as many calls as it can hold. RESOURCE_EXHAUSTED with a
@@ -218,5 +225,20 @@ TOO_MANY_MATCHES: ErrorReason.ValueType  # 21
 """More exceptions match than `max_count` accepts, and none was changed.
 FAILED_PRECONDITION with how many in the metadata `match_count`. Sample:
 "130 or more match, 120 were accepted; look again without force".
+"""
+CREDENTIALS_MISSING: ErrorReason.ValueType  # 22
+"""The call has no `authorization: Bearer` with a token. UNAUTHENTICATED."""
+CREDENTIALS_INVALID: ErrorReason.ValueType  # 23
+"""The token is damaged, unknown, expired or revoked. UNAUTHENTICATED. Sample:
+"the access token expired at 2026-01-31T00:00:00Z".
+"""
+PERMISSION_LACKING: ErrorReason.ValueType  # 24
+"""The caller's role, or that of its token, doesn't allow this. PERMISSION_DENIED
+with the metadata `permission`. Sample: "users/ada may not do this here: it
+takes guideEntries.approve".
+"""
+FEATURE_NOT_ENABLED: ErrorReason.ValueType  # 25
+"""The workspace has not switched on the feature that this needs.
+PERMISSION_DENIED with the metadata `feature`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

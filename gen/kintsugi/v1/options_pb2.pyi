@@ -47,12 +47,17 @@ class Limit(_message.Message):
 Global___Limit: _TypeAlias = Limit  # noqa: Y015
 
 PERMISSION_FIELD_NUMBER: _builtins.int
+FEATURE_FIELD_NUMBER: _builtins.int
 LIMIT_FIELD_NUMBER: _builtins.int
 WILDCARD_FIELD_NUMBER: _builtins.int
 permission: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
 """What a caller must be allowed to do to use a method, for example
 `exceptions.resolve`. Every method declares exactly one; a server refuses
 to start with a method that has none.
+"""
+feature: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
+"""The feature that the workspace must have switched on for the method, for
+example `agent_ai`; none if empty.
 """
 limit: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___Limit]
 """How large a field may be. A request that exceeds it is INVALID_ARGUMENT and

@@ -1,0 +1,32 @@
+"""Roles as people type and read them: `approver` for ROLE_APPROVER.
+
+What each may do is said in the service's documentation.
+"""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from kintsugi.v1.member_pb2 import Role
+
+ROLES = ("viewer", "responder", "approver", "admin", "owner", "service")
+
+role_option = click.option(
+    "--role", required=True, type=click.Choice(ROLES), help="What may be done."
+)
+
+
+def value(role: str) -> "Role.ValueType":
+    from kintsugi.v1.member_pb2 import Role
+
+    return Role.Value(f"ROLE_{role.upper()}")
+
+
+def shown(role: "Role.ValueType") -> str:
+    """A role that this program doesn't know as its number."""
+    from kintsugi.v1.member_pb2 import Role
+
+    if role not in Role.values():
+        return str(role)
+    return Role.Name(role).removeprefix("ROLE_").lower()

@@ -1,0 +1,101 @@
+"""Who calls, by the access token that a call came with.
+
+What is known of a token is kept for half a second, so that most calls need no look at the database.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic
+
+from kintsugi.v1.member_pb2 import Role
+
+from server.domain.access import PERMISSIONS, Membership, common_role
+from server.domain.access_tokens import digest
+from server.domain.errors import CredentialsInvalid
+from server.domain.names import WorkspaceName
+from server.store.access import CALLER, TOKEN_USED
+from server.store.connection import Row
+from server.store.store import Store
+
+_KEPT_SECONDS = 0.5
+_MOST_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A principal, `users/ada`, with one of its tokens.
+
+    `memberships` are by workspaces' names, of those that the token is good for, `is_everywhere` if
+    they are all. `found` is when, on the clock of `time.monotonic()`.
+    """
+
+    principal: str
+    token: str
+    memberships: Mapping[str, Membership]
+    is_everywhere: bool
+    found: float
+
+
+class Authenticator:
+    """Finds callers by their tokens."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._kept: dict[bytes, Caller] = {}
+
+    def caller(self, token: str, *, since: float = 0.0) -> Caller:
+        """What was known of the token at `since` or later, and at most half a second ago.
+
+        Raises CredentialsInvalid, DatabaseUnavailable, DeadlinePassed.
+        """
+        key = digest(token)
+        if key is None:
+            raise CredentialsInvalid("is damaged or incomplete")
+        kept = self._kept.get(key)
+        if kept is not None and kept.found >= max(since, monotonic() - _KEPT_SECONDS):
+            return kept
+        return self._find(key)
+
+    def _find(self, key: bytes) -> Caller:
+        found = monotonic()  # what changes while it is looked up may be missing
+        with self._lock:
+            self._kept.pop(key, None)
+        rows = self._store.database.all(CALLER, {"digest": key})
+        caller = _read(rows, found)
+        self._note_use(rows[0])
+        with self._lock:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[key] = caller
+        return caller
+
+    def _note_use(self, row: Row) -> None:
+        workspace, id, _, _, _, is_due, *_ = row
+        if is_due:
+            self._store.database.all(TOKEN_USED, {"workspace": workspace, "id": id})
+
+
+def _read(rows: list[Row], found: float) -> Caller:
+    if not rows:
+        raise CredentialsInvalid("is not known here")
+    _, id, principal, role, problem, _, is_everywhere, *_ = rows[0]
+    if problem:
+        raise CredentialsInvalid(problem)
+    return Caller(
+        f"users/{principal}",
+        id,
+        dict(filter(None, (_membership(role, row) for row in rows))),
+        is_everywhere,
+        found,
+    )
+
+
+def _membership(token_role: Role.ValueType, row: Row) -> tuple[str, Membership] | None:
+    uid, organization, workspace, features, role = row[-5:]
+    effective = common_role(token_role, role) if uid else None
+    if effective is None:
+        return None
+    name = str(WorkspaceName(organization, workspace))
+    return name, Membership(str(uid), PERMISSIONS[effective], effective, frozenset(features))
