@@ -64,6 +64,7 @@ gen: install build/protos.binpb
 	$(PROTOC) --grpc_python_out=gen --mypy_grpc_out=quiet:gen $(SERVICES)
 	$(PROTOC) --include_imports --descriptor_set_out=gen/kintsugi/v1/descriptors.binpb $(PROTOS) $(DETAILS)
 	$(BIN)/python -m server.resources.document
+	$(BIN)/python -m server.document
 	$(BIN)/python -m openapi build/protos.binpb gen/kintsugi/v1
 
 # Makes the protos as they are now the ones that later changes must not break.

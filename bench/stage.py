@@ -93,10 +93,10 @@ class Stage:
         registry = CollectorRegistry()
         MultiProcessCollector(registry, str(self.metrics))  # type: ignore[no-untyped-call]
         codes = {
-            sample.labels["code"]
+            sample.labels["grpc_code"]
             for metric in registry.collect()
             for sample in metric.samples
-            if sample.name == "kintsugi_rpcs_total"
+            if sample.name == "grpc_server_handled_total"
         }
         if not codes <= {"OK", "CANCELLED"}:
             raise RuntimeError(f"calls ended with {codes}")

@@ -12,6 +12,7 @@ COMMANDS = {
     "up": ("cli.up:up", "Start everything on this machine; Ctrl-C stops it."),
     "serve": ("cli.serve:serve", "Run one gRPC server process."),
     "migrate": ("cli.migrate:migrate", "Bring a database to the newest schema."),
+    "doctor": ("cli.doctor:doctor", "Check a deployment, and say what is wrong with it."),
     "exec": ("cli.exec:exec_", "Run a job; its failure becomes an exception."),
     "exceptions": (
         "cli.exceptions:exceptions",

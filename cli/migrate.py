@@ -8,11 +8,12 @@ import click
 
 @click.command()
 @click.option("--database-url", envvar="KINTSUGI_DATABASE_URL", required=True, help="PostgreSQL.")
-def migrate(database_url: str) -> None:
+@click.option("--recount", is_flag=True, help="Also count all exceptions anew; writers wait.")
+def migrate(*, database_url: str, recount: bool) -> None:
     """Bring the database's schema to the newest version."""
     from server import database
 
     try:
-        database.migrate(database_url)
+        database.migrate(database_url, recount=recount)
     except database.CannotRun as error:
         raise click.ClickException(str(error)) from error

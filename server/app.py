@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
@@ -37,9 +37,12 @@ from server.interceptors.access import watch_streams
 from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.methods import declared_methods
+from server.interceptors.trace import untraced
 from server.operations.authentication import Authenticator
 from server.operations.counting import keep_folding
 from server.operations.generation import watch_orphans
+from server.operations.retention import Kept, keep_pruning
+from server.operations.vitals import keep_looking
 from server.services.access import AccessService
 from server.services.event_source import EventSourceService
 from server.services.events import EventService
@@ -52,6 +55,9 @@ from server.store.notifier import Notifier
 from server.store.store import Store
 from server.streams.hub import Hub
 from server.streams.reader import Patience
+
+if TYPE_CHECKING:
+    from server.tracing import Spans
 
 _log = structlog.get_logger()
 
@@ -86,6 +92,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._spans = _spans() if settings.tracing else None
         self._database = Database(settings.database_url, connections=settings.threads)
         self._notifier = Notifier(settings.database_url)
         store = Store(self._database, self._notifier)
@@ -95,8 +102,14 @@ class Server:
             Patience(settings.checkpoint_seconds, settings.slow_reader_seconds),
         )
         # While the database is away, what is tried so often must not slow the calls' own return.
-        self._counting = Database(settings.database_url, connections=1)
-        self._repetitions = [watch_orphans(store), keep_folding(self._counting)]
+        self._upkeep = Database(settings.database_url, connections=2)
+        self._pools = _pools(settings)
+        self._repetitions = [
+            watch_orphans(store),
+            keep_folding(self._upkeep),
+            keep_pruning(self._upkeep, _kept(settings)),
+            *keep_looking(self._pools.all, self._databases(), self._upkeep),
+        ]
         self._authenticator = Authenticator(store)
         self._health = Health(lambda: self._hub.is_fresh)
         self._grpc = self._build(services(store, self._hub))
@@ -120,16 +133,23 @@ class Server:
         for repetition in self._repetitions:
             repetition.close()
         self._notifier.close()
-        self._counting.close()
+        self._upkeep.close()
         self._database.close()
+        if self._spans:
+            self._spans.close()
+
+    def _databases(self) -> dict[str, Database]:
+        return {"calls": self._database, "streams": self._hub.database, "upkeep": self._upkeep}
 
     def _build(self, served: Sequence[Served]) -> grpc.Server:
-        pools = _pools(self._settings)
         methods = declared_methods(descriptor for descriptor, _, _ in served)
         streams = StreamLimit(self._settings.max_streams_per_principal)
-        chain = Chain(methods, pools, streams, self._authenticator, self._settings.deadline_seconds)
+        begin = self._spans.begin if self._spans else untraced
+        longest = self._settings.deadline_seconds
+        chain = Chain(methods, self._pools, streams, self._authenticator, longest, trace=begin)
         self._repetitions.append(watch_streams(chain.access))
-        server = grpc.server(pools.unary, interceptors=[chain], options=_options(self._settings))
+        options = _options(self._settings)
+        server = grpc.server(self._pools.unary, interceptors=[chain], options=options)
         for _, add, servicer in served:
             add(servicer, server)
         self._add_health(server, served)
@@ -170,6 +190,18 @@ def _pools(settings: Settings) -> Pools:
         health=CallPool("health checks", _CONTROL_THREADS, settings.max_calls),
         refusals=CallPool("refusals", _CONTROL_THREADS, settings.max_calls),
     )
+
+
+def _kept(settings: Settings) -> Kept:
+    return Kept(settings.keep_events_days, settings.keep_revisions_days, settings.keep_changes_days)
+
+
+def _spans() -> "Spans":
+    try:
+        from server.tracing import Spans  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError as error:
+        raise CannotRun("tracing needs OpenTelemetry: pip install 'kintsugi[otel]'") from error
+    return Spans()
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

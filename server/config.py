@@ -38,10 +38,35 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(4_259_840, ge=1024, description="4 MiB and the field around it")
     deadline_seconds: float = Field(30, gt=0, description="the longest that a unary call may take")
     grace_seconds: float = Field(3, ge=0, description="what calls in flight get at the end")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    keep_events_days: int = Field(
+        0, ge=0, le=36500, description="what is said about runs; 0: for ever"
+    )
+    keep_revisions_days: int = Field(
+        0,
+        ge=0,
+        le=36500,
+        description="versions of guide entries that are neither newest nor in use; 0: for ever",
+    )
+    keep_changes_days: int = Field(
+        30,
+        ge=0,
+        le=36500,
+        description="changes, for cursors of watches and repeated request ids; 0: for ever",
+    )
+    tracing: bool = Field(
+        default=False, description="send a span for each call (OpenTelemetry, `kintsugi[otel]`)"
+    )
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="the least that is logged"
+    )
+
+
+def known_variables() -> set[str]:
+    """The `KINTSUGI_*` variables that mean something."""
+    return {_PREFIX + name.upper() for name in Settings.model_fields} | _OTHER_VARIABLES
 
 
 def unknown_variables() -> list[str]:
-    """The `KINTSUGI_*` variables that mean nothing, best told to whoever mistyped one."""
-    known = {_PREFIX + name.upper() for name in Settings.model_fields} | _OTHER_VARIABLES
+    """The ones that are set and mean nothing, best told to whoever mistyped one."""
+    known = known_variables()
     return sorted(name for name in os.environ if name.startswith(_PREFIX) and name not in known)

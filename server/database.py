@@ -7,18 +7,20 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import ArgumentError, OperationalError
 
-from server.store import schema
+from server.store import count_rollup, schema
 
 
 class CannotRun(Exception):
     """What a process needs isn't there; the message says what and is meant for its user."""
 
 
-def migrate(url: str) -> None:
-    """Brings a database's schema to the newest version. Raises CannotRun."""
+def migrate(url: str, *, recount: bool = False) -> None:
+    """Brings a database's schema to the newest version, and its counts too. Raises CannotRun."""
     from server.store.migrate import migrate  # noqa: PLC0415 (servers can do without Alembic)
 
     _reach(migrate, url)
+    if recount:
+        count_rollup.recount(url)
 
 
 def check(url: str) -> None:

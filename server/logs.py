@@ -4,13 +4,18 @@ What is logged is said where it happens; every call gets its line from the inter
 """
 
 import logging
+import re
 import secrets
 import sys
 from contextlib import suppress
 
 import structlog
+from structlog.typing import EventDict
 
 from server.domain.errors import InternalError
+
+_DETAIL = re.compile(r"\nDETAIL:.*?(?=\n\n(?:The above|During handling)|\Z)", re.DOTALL)
+"""Where PostgreSQL's errors show the rows that they are about."""
 
 
 class _Log:
@@ -29,9 +34,11 @@ def configure(level: str) -> None:
     """`level` is debug, info, warning or error."""
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,  # what the interceptors know of the call
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            without_rows,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -39,6 +46,13 @@ def configure(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def without_rows(_logger: object, _name: str, event: EventDict) -> EventDict:
+    """Takes what callers have written out of the traceback of a database's error."""
+    if "exception" in event:
+        event["exception"] = _DETAIL.sub("", event["exception"])
+    return event
 
 
 def internal_error(method: str) -> InternalError:

@@ -24,6 +24,7 @@ class CallPool(ThreadPoolExecutor):
     def __init__(self, calls: str, threads: int, limit: int) -> None:
         super().__init__(max_workers=threads, thread_name_prefix=calls.replace(" ", "-"))
         self.calls = calls
+        self.threads = threads
         self.limit = limit
         self.count = 0
         self._lock = threading.Lock()
@@ -31,6 +32,11 @@ class CallPool(ThreadPoolExecutor):
     @property
     def is_full(self) -> bool:
         return self.count >= self.limit
+
+    @property
+    def queued(self) -> int:
+        """How many wait for a thread."""
+        return max(0, self.count - self.threads)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         with self._lock:

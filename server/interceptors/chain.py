@@ -16,8 +16,9 @@ from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.errors import abort, errors
 from server.interceptors.identity import Callers, identity
 from server.interceptors.methods import Method
-from server.interceptors.observation import HEALTH_CHECK, observation
+from server.interceptors.observation import HEALTH_CHECK, attribution, observation
 from server.interceptors.rpc import Rpc
+from server.interceptors.trace import Begin, untraced
 from server.interceptors.validation import checked, lenient, validation
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -25,10 +26,10 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 _OPEN_SERVICES = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 _KINDS = {
-    (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
-    (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
-    (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler),
-    (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
+    (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler, "unary"),
+    (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler, "server_stream"),
+    (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler, "client_stream"),
+    (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler, "bidi_stream"),
 }
 
 
@@ -41,23 +42,30 @@ class Pools:
     health: CallPool
     refusals: CallPool
 
+    @property
+    def all(self) -> tuple[CallPool, ...]:
+        return self.unary, self.streams, self.health, self.refusals
+
 
 class Chain(grpc.ServerInterceptor):
     """Wraps each handler once, when its method is first called."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (one a layer)
         self,
         methods: Mapping[str, Method],
         pools: Pools,
         streams: StreamLimit,
         callers: Callers,
         longest_seconds: float,
+        *,
+        trace: Begin = untraced,
     ) -> None:
         self._methods = methods
         self._pools = pools
         self._streams = streams
         self._wrapped: dict[str, tuple[CallPool, Handler, Handler]] = {}
         self._identity = identity(callers, longest_seconds)
+        self._observation = observation(trace)
         self.access = Access(callers)
 
     def intercept_service(
@@ -93,7 +101,7 @@ class Chain(grpc.ServerInterceptor):
 
     def _refusing(self, path: str, handler: Handler, pool: CallPool) -> Handler:
         def refuse(_behavior: Any, request: Any, context: grpc.ServicerContext) -> Any:
-            with observation(self._rpc(path, handler, request, context)):
+            with self._observation(self._rpc(path, handler, request, context)):
                 abort(context, Overloaded(pool.calls, pool.limit))
 
         return _rebuilt(handler, refuse)
@@ -109,16 +117,16 @@ class Chain(grpc.ServerInterceptor):
 
     def _rpc(self, path: str, handler: Handler, request: Any, context: grpc.ServicerContext) -> Rpc:
         one, many = (None, request) if handler.request_streaming else (request, None)
-        is_stream = handler.request_streaming or handler.response_streaming
-        return Rpc(path, self._methods.get(path), bool(is_stream), one, many, context)
+        return Rpc(path, self._methods.get(path), _kind(handler)[2], one, many, context)
 
     @contextmanager
     def _inside(self, rpc: Rpc) -> Iterator[Any]:
         """Gives what the handler gets: the request, or the client's stream of them."""
         with (
-            observation(rpc),  # outermost, so that it sees every status
+            self._observation(rpc),  # outermost, so that it sees every status
             errors(rpc),  # turns what the layers below raise into a status
             self._identity(rpc),  # who calls and until when; what follows may use it
+            attribution(rpc),  # what is logged from here on says who calls
             self._streams.layer(rpc),  # here a stream is one of somebody's
             validation(rpc),  # before what reads names out of the request
             self.access.layer(rpc),  # whether the caller may do that there
@@ -129,9 +137,14 @@ class Chain(grpc.ServerInterceptor):
                 yield (checked(rpc.method, request) for request in rpc.requests)
 
 
+def _kind(handler: Handler) -> tuple[str, Callable[..., Handler], str]:
+    """The attribute that holds its callable, what makes such a handler, what metrics call it."""
+    return _KINDS[bool(handler.request_streaming), bool(handler.response_streaming)]
+
+
 def _rebuilt(handler: Handler, behave: Callable[[Any, Any, grpc.ServicerContext], Any]) -> Handler:
-    kind, make = _KINDS[bool(handler.request_streaming), bool(handler.response_streaming)]
-    behavior = getattr(handler, kind)
+    attribute, make, _ = _kind(handler)
+    behavior = getattr(handler, attribute)
     return make(
         lambda request, context: behave(behavior, request, context),
         request_deserializer=lenient(handler.request_deserializer or bytes),
@@ -141,6 +154,5 @@ def _rebuilt(handler: Handler, behave: Callable[[Any, Any, grpc.ServicerContext]
 
 def _in_pool(handler: Handler, pool: CallPool) -> Handler:
     """Sets the threads on the outermost callable: a wrapper around it would drop the attribute."""
-    kind, _ = _KINDS[bool(handler.request_streaming), bool(handler.response_streaming)]
-    getattr(handler, kind).experimental_thread_pool = pool
+    getattr(handler, _kind(handler)[0]).experimental_thread_pool = pool
     return handler

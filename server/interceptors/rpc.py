@@ -17,15 +17,20 @@ from server.interceptors.methods import Method
 class Rpc:
     """Either `request` is given or, where the client streams, `requests`.
 
-    `method` is None for health and reflection, which declare nothing.
+    `method` is None for health and reflection, which declare nothing. `kind` is what metrics call
+    it: unary, client_stream, server_stream or bidi_stream.
     """
 
     path: str
     method: Method | None
-    is_stream: bool
+    kind: str
     request: Any
     requests: Iterator[Any] | None
     context: grpc.ServicerContext
+
+    @property
+    def is_stream(self) -> bool:
+        return self.kind != "unary"
 
     @property
     def code(self) -> grpc.StatusCode | None:

@@ -20,6 +20,7 @@ class DataDirectory:
         self.log = self.path / "log"
         self.run = self.path / "run"
         self.metrics = self.run / "metrics"
+        self.addresses = self.run / "addresses.json"
         self.token = self.path / "token"
         self._lock: TextIO | None = None
 

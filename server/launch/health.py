@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
+from urllib.request import urlopen
 
 import grpc
 import psycopg
@@ -16,10 +17,12 @@ from grpc_health.v1 import health_pb2
 
 from server.launch.ports import HOST
 
+_Status = health_pb2.HealthCheckResponse
+
 _SECONDS = 2
 
-_SERVICE = "streams"
-"""What of a server is asked: its streams are up to date only if all else is well, too."""
+_ALL, _STREAMS = "", "streams"
+"""What of a server is asked: whether it serves, and whether its streams are up to date."""
 
 
 class Answer(NamedTuple):
@@ -114,26 +117,62 @@ def check_database(url: str) -> str:
 
 def check_servers(addresses: Sequence[str]) -> str:
     """At least one must serve: Envoy sends calls only to those that do."""
-    with ThreadPoolExecutor(max(1, len(addresses))) as pool:
-        serving = sum(pool.map(_serves, addresses))
+    serving = _statuses(addresses, _ALL).count(_Status.SERVING)
     if not serving:
         raise Failing(f"none of {len(addresses)} serves")
     return f"{serving} of {len(addresses)} serve"
 
 
-def _serves(address: str) -> bool:
-    options = [("grpc.use_local_subchannel_pool", 1)]  # an earlier failure's back-off isn't shared
-    with grpc.insecure_channel(address, options=options) as channel:
+def check_streams(addresses: Sequence[str]) -> str:
+    """All that answer must be up to date: Envoy sends streams to any of them."""
+    statuses = _statuses(addresses, _STREAMS)
+    if behind := statuses.count(_Status.NOT_SERVING):
+        raise Failing(f"{behind} of {len(addresses)} are behind the database")
+    return f"{statuses.count(_Status.SERVING)} of {len(addresses)} are up to date"
+
+
+def check_edge(address: str, *, tls: bool) -> str:
+    """Envoy answers, and reaches a server."""
+    if _status(address, _ALL, tls=tls) != _Status.SERVING:
+        raise Failing(f"no server is reached through {address}")
+    return f"a server is reached through {address}"
+
+
+def check_pages(urls: Sequence[str]) -> str:
+    """Each of these answers well."""
+    for url in urls:
+        try:
+            urlopen(url, timeout=_SECONDS).close()  # noqa: S310 - the supervisor's own
+        except OSError as error:
+            raise Failing(f"{url} doesn't answer: {error}") from None
+    return ", ".join(urls)
+
+
+def _statuses(addresses: Sequence[str], service: str) -> list[int | None]:
+    with ThreadPoolExecutor(max(1, len(addresses))) as pool:
+        return list(pool.map(lambda address: _status(address, service), addresses))
+
+
+def _status(address: str, service: str, *, tls: bool = False) -> int | None:
+    """What a server says of a service; None where it doesn't answer."""
+    with _channel(address, tls=tls) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
         try:
-            answer = check(health_pb2.HealthCheckRequest(service=_SERVICE), timeout=_SECONDS)
+            answer = check(health_pb2.HealthCheckRequest(service=service), timeout=_SECONDS)
         except grpc.RpcError:
-            return False
-    return answer.status == health_pb2.HealthCheckResponse.SERVING
+            return None
+    return int(answer.status)
+
+
+def _channel(address: str, *, tls: bool) -> grpc.Channel:
+    options = [("grpc.use_local_subchannel_pool", 1)]  # an earlier failure's back-off isn't shared
+    if tls:
+        return grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
+    return grpc.insecure_channel(address, options)
 
 
 def _first_line(error: Exception) -> str:

@@ -36,6 +36,7 @@ _SETTINGS = {
     "log_timezone": "UTC",
     "jit": "off",  # compiling costs more than these queries take
     "random_page_cost": "1.1",
+    "log_error_verbosity": "terse",  # else it shows rows, and so what people wrote
 }
 _RECKLESS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
@@ -54,8 +55,7 @@ class Postgres:
         self.child = self._postmaster()
 
     def url(self, database: str = DATABASE) -> str:
-        host = quote(str(self._socket), safe="/")
-        return f"postgresql:///{database}?host={host}&port=5432&user={DATABASE}"
+        return url_in(self.data.parent, database)
 
     def start(self, seconds: float = 300) -> None:
         """Starts and waits until it answers: at once, or after it has recovered from a crash."""
@@ -159,6 +159,12 @@ class Postgres:
         if any("No space left" in line for line in lines):
             why = "the disk is full"
         return CannotStart(f"PostgreSQL {what} in {self.data.parent}: {why} (log: {self._log})")
+
+
+def url_in(directory: Path, database: str = DATABASE) -> str:
+    """How the PostgreSQL of a data directory is reached while it runs."""
+    host = quote(str(_socket_directory(directory)), safe="/")
+    return f"postgresql:///{database}?host={host}&port=5432&user={DATABASE}"
 
 
 def _programs() -> Path:

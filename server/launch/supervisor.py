@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psycopg
@@ -82,7 +82,9 @@ class Supervisor:
         """
         interruption.listen(again=self._kill)
         try:
-            ready(self._start())
+            addresses = self._start()
+            self._data.addresses.write_text(json.dumps(asdict(addresses)))
+            ready(addresses)
             self._watch()
         except Stopped:
             pass
@@ -113,6 +115,7 @@ class Supervisor:
         checks: dict[str, Check] = {
             "database": lambda: health.check_database(self._database_url),
             "servers": lambda: health.check_servers(self._grpc),
+            "streams": lambda: health.check_streams(self._grpc),
         }
         answers = {"/healthz": health.healthz, "/readyz": lambda: health.readyz(checks)}
         pages = (

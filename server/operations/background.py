@@ -16,11 +16,17 @@ _log = structlog.get_logger()
 
 
 class Repetition:
-    """Does something every so many seconds in a thread of its own, until it is closed."""
+    """Does something every so many seconds in a thread of its own, until it is closed.
 
-    def __init__(self, name: str, work: Callable[[], object], seconds: float) -> None:
+    The first time it does so after `first` seconds, where these are given.
+    """
+
+    def __init__(
+        self, name: str, work: Callable[[], object], seconds: float, first: float | None = None
+    ) -> None:
         self._work = work
         self._seconds = seconds
+        self._first = seconds if first is None else first
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -30,7 +36,9 @@ class Repetition:
         self._thread.join(_CLOSING_SECONDS)
 
     def _run(self) -> None:
-        while not self._closing.wait(self._seconds):
+        seconds = self._first
+        while not self._closing.wait(seconds):
+            seconds = self._seconds
             try:
                 self._work()
             except DatabaseUnavailable:

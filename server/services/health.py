@@ -1,6 +1,6 @@
 """The standard health service, and in it a service `streams`: whether these are up to date.
 
-Envoy asks for all services alike; `/readyz` asks for the streams.
+Envoy asks for all services alike; `/readyz` asks for the streams, too.
 """
 
 from collections.abc import Callable

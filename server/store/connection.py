@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from json import JSONDecoder
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.types.json import JsonbDumper, set_json_loads
@@ -93,6 +93,15 @@ class Transaction:
             return [row for _ in cursor.results() for row in cursor.fetchall()]
 
 
+class Use(NamedTuple):
+    """How many connections of a pool are used, how many idle, who waits for one, and the limit."""
+
+    used: int
+    idle: int
+    waiting: int
+    limit: int
+
+
 class Database:
     """A pool of connections. Every use is bounded by the deadline of the current call."""
 
@@ -110,6 +119,14 @@ class Database:
 
     def close(self) -> None:
         self._pool.close()
+
+    @property
+    def use(self) -> Use:
+        """How it is right now."""
+        stats = self._pool.get_stats()
+        idle = stats.get("pool_available", 0)
+        used = stats.get("pool_size", 0) - idle
+        return Use(used, idle, stats.get("requests_waiting", 0), self._pool.max_size)
 
     def one(self, query: Query, parameters: Parameters) -> Row | None:
         """A statement by itself that answers one row or none.

@@ -5,15 +5,16 @@ What appends deltas, and how a count is read, is in `store/counts.py`.
 
 from sqlalchemy import bindparam, text
 
-from server.store.connection import Database, Row
+from server.store.connection import Database, Row, connect_apart
 from server.store.query import Query
 
 BATCH = 10_000
 """How many deltas one transaction folds."""
 
 _LOCK = 0x636F756E7473  # "counts": one at a time folds, of all processes
+_CHECK_LOCK = 0x636865636B  # "check": and one at a time compares
 
-_TRY_LOCK = Query(text(f"SELECT pg_try_advisory_xact_lock({_LOCK})"))
+_TRY_LOCK = Query(text("SELECT pg_try_advisory_xact_lock(:lock)").bindparams(bindparam("lock")))
 
 _FOLD = Query(
     text(
@@ -58,7 +59,7 @@ _FOLD = Query(
     ).bindparams(bindparam("batch"))
 )
 
-_DIFFERENCES = Query(
+_KIND_DIFFERENCES = Query(
     text(
         """
         SELECT workspace, automation, "group", state, stage,
@@ -110,6 +111,22 @@ _DAY_DIFFERENCES = Query(
     )
 )
 
+DIFFERENCES = (_KIND_DIFFERENCES, _DAY_DIFFERENCES)
+
+_RECOUNT = """
+    INSERT INTO exception_counts
+    SELECT workspace, automation, "group", state, stage, count(*)
+    FROM exceptions
+    GROUP BY workspace, automation, "group", state, stage
+"""
+
+_RECOUNT_DAYS = """
+    INSERT INTO exception_day_counts
+    SELECT workspace, floor(extract(epoch FROM create_time) / 86400)::integer, state, count(*)
+    FROM exceptions
+    GROUP BY 1, 2, 3
+"""
+
 
 def fold(database: Database, batch: int = BATCH) -> int:
     """Folds up to `batch` deltas into the rollup; answers how many.
@@ -117,7 +134,7 @@ def fold(database: Database, batch: int = BATCH) -> int:
     Does nothing while another process does it. No writer is waited for, and none waits.
     """
     with database.transaction() as transaction:
-        [[is_ours]] = transaction.all(_TRY_LOCK, {})
+        [[is_ours]] = transaction.all(_TRY_LOCK, {"lock": _LOCK})
         return transaction.all(_FOLD, {"batch": batch})[0][0] if is_ours else 0
 
 
@@ -127,4 +144,29 @@ def differences(database: Database) -> list[Row]:
     Then, by days: workspace, day, state, the count, the true number. Each reads every exception, at
     one moment, whatever is changed meanwhile.
     """
-    return database.all(_DIFFERENCES, {}) + database.all(_DAY_DIFFERENCES, {})
+    return [row for query in DIFFERENCES for row in database.all(query, {})]
+
+
+def checked(database: Database) -> int | None:
+    """How many kinds and days are counted wrong; None while another process looks."""
+    with database.transaction() as transaction:
+        [[is_ours]] = transaction.all(_TRY_LOCK, {"lock": _CHECK_LOCK})
+        if not is_ours:
+            return None
+        return sum(len(transaction.all(query, {})) for query in DIFFERENCES)
+
+
+def recount(url: str) -> int:
+    """Counts all exceptions anew, and answers how many kinds there are.
+
+    Whoever raises or changes one meanwhile waits. Raises psycopg.Error.
+    """
+    with connect_apart(url) as connection, connection.transaction():
+        connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        # Deltas come with changes of exceptions, in one statement: now none is on its way.
+        connection.execute("LOCK TABLE exceptions IN SHARE ROW EXCLUSIVE MODE")
+        connection.execute("DELETE FROM exception_count_deltas")
+        connection.execute("DELETE FROM exception_counts")
+        connection.execute("DELETE FROM exception_day_counts")
+        connection.execute(_RECOUNT_DAYS)
+        return connection.execute(_RECOUNT).rowcount

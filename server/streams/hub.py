@@ -44,7 +44,7 @@ class Hub:
         self.store = store
         self._patience = patience
         # Apart from the calls' connections, so that neither waits for the other.
-        self._database = Database(url, connections=_READERS + 1)
+        self.database = Database(url, connections=_READERS + 1)
         self._reading = threading.BoundedSemaphore(_READERS)
         self._lock = threading.Lock()
         self._logs: dict[str, Log[Any]] = {}
@@ -75,7 +75,7 @@ class Hub:
         self.end_streams()
         self._listener.close()
         self._thread.join(_CLOSING_SECONDS)
-        self._database.close()
+        self.database.close()
 
     def check(self) -> None:
         """Raises ServerStopping if it is being closed."""
@@ -102,7 +102,7 @@ class Hub:
         if not self._reading.acquire(timeout=_POLL_SECONDS):
             return None
         try:
-            return log.read(self._database, position, since)
+            return log.read(self.database, position, since)
         finally:
             self._reading.release()
 
@@ -166,7 +166,7 @@ class Hub:
     def _advance_kind(self, kind: type[Log[Any]], logs: list[Log[Any]]) -> Logs:
         """The logs to be looked at again, in how many seconds."""
         try:
-            again = kind.advance(self._database, logs)
+            again = kind.advance(self.database, logs)
         except DatabaseUnavailable:
             self._is_failing = True
             return dict.fromkeys(logs, _POLL_SECONDS)

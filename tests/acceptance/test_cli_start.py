@@ -17,7 +17,7 @@ def type_(*words: str) -> "subprocess.CompletedProcess[str]":
 
 def test_help_names_every_subcommand() -> None:
     shown = type_("--help").stdout
-    for command in ("up", "serve", "migrate", "exec", "exceptions", "events"):
+    for command in ("up", "serve", "migrate", "doctor", "exec", "exceptions", "events"):
         assert f"\n  {command} " in shown
 
 

@@ -46,7 +46,11 @@ def test_the_terminal_says_where_to_go(stack):
 def test_ready_while_database_and_servers_answer(stack):
     answer = httpx.get(f"{stack.health}/readyz")
     assert answer.status_code == 200
-    assert answer.json()["checks"] == {"database": "ok", "servers": "2 of 2 serve"}
+    assert answer.json()["checks"] == {
+        "database": "ok",
+        "servers": "2 of 2 serve",
+        "streams": "2 of 2 are up to date",
+    }
 
 
 def test_an_unknown_page_says_which_there_are(stack):

@@ -168,7 +168,11 @@ def test_not_ready_while_no_server_serves(start_up, until):
     os.kill(server, signal.SIGSTOP)
     answer = httpx.get(f"{stack.health}/readyz", timeout=30)
     assert answer.status_code == 503
-    assert answer.json()["checks"] == {"database": "ok", "servers": "failing: none of 1 serves"}
+    assert answer.json()["checks"] == {
+        "database": "ok",
+        "servers": "failing: none of 1 serves",
+        "streams": "0 of 1 are up to date",
+    }
     os.kill(server, signal.SIGCONT)
     assert until(lambda: httpx.get(f"{stack.health}/readyz").status_code == 200, 30)
 
@@ -196,5 +200,5 @@ def test_counters_of_a_killed_server_process_are_kept(busy, until):
 
 
 def _calls(metrics: str) -> float:
-    lines = [line for line in metrics.splitlines() if line.startswith("kintsugi_rpc")]
+    lines = [line for line in metrics.splitlines() if line.startswith("grpc_server_handled")]
     return sum(float(line.rpartition(" ")[2]) for line in lines if "_total" in line)

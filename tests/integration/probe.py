@@ -1,7 +1,7 @@
 """A service with a method of each kind of RPC, to see what the interceptors do around them."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -86,7 +86,13 @@ class Probe:
         self.channel = authorized(grpc.insecure_channel(f"127.0.0.1:{port}"))
         self._callers = ThreadPoolExecutor(64)
 
-    def call(self, kind: str, text: str = "", timeout: float = 10) -> str:
+    def call(
+        self,
+        kind: str,
+        text: str = "",
+        timeout: float = 10,
+        metadata: Sequence[tuple[str, str]] = (),
+    ) -> str:
         """Calls the method of that kind; the answer, or the error of the RPC."""
         client_streams, server_streams = KINDS[kind]
         name = (
@@ -96,7 +102,8 @@ class Probe:
             f"/{SERVICE}/{kind}", StringValue.SerializeToString, StringValue.FromString
         )
         request = StringValue(value=text)
-        answer = method(iter([request]) if client_streams else request, timeout=timeout)
+        given = iter([request]) if client_streams else request
+        answer = method(given, timeout=timeout, metadata=metadata)
         [only] = answer if server_streams else [answer]
         return str(only.value)
 

@@ -1,7 +1,9 @@
 """What every RPC gets around it, of whichever of the four kinds it is."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import grpc
 import pytest
@@ -77,18 +79,98 @@ def test_handlers_know_who_calls_and_how_long_they_may_take(start: Start, kind: 
     assert answer == ("users/ada 8" if kind == "UnaryUnary" else "users/ada 30")
 
 
-@all_kinds
-def test_every_call_leaves_a_log_line_and_is_counted(start: Start, kind: str) -> None:
-    labels = {"method": f"/{SERVICE}/{kind}", "code": "OK"}
-    before = REGISTRY.get_sample_value("kintsugi_rpcs_total", labels) or 0
-    probe = start(lambda: "fine")
-    with structlog.testing.capture_logs() as logs:
-        probe.call(kind)
-        probe.close()
-    assert REGISTRY.get_sample_value("kintsugi_rpcs_total", labels) == before + 1
+TYPES = {
+    "UnaryUnary": "unary",
+    "UnaryStream": "server_stream",
+    "StreamUnary": "client_stream",
+    "StreamStream": "bidi_stream",
+}
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def counted(name: str, kind: str, **more: str) -> float:
+    labels = {"grpc_type": TYPES[kind], "grpc_service": SERVICE, "grpc_method": kind} | more
+    return REGISTRY.get_sample_value(name, labels) or 0
+
+
+def logged(probe: Probe, kind: str, *metadata: tuple[str, str]) -> dict[str, Any]:
+    """The line of one call."""
+    merge = [structlog.contextvars.merge_contextvars]
+    with structlog.testing.capture_logs(processors=merge) as logs:
+        probe.call(kind, metadata=metadata)
+        until(lambda: [log for log in logs if log["event"] == "rpc"])
     [line] = [log for log in logs if log["event"] == "rpc"]
-    assert line.items() >= labels.items()
+    return dict(line)
+
+
+@all_kinds
+def test_every_call_is_counted_when_it_begins_and_when_it_ends(start: Start, kind: str) -> None:
+    def counts() -> list[float]:
+        ended = ("grpc_server_handled_total", "grpc_server_handling_seconds_count")
+        started = counted("grpc_server_started_total", kind)
+        return [started, *(counted(name, kind, grpc_code="OK") for name in ended)]
+
+    started, handled, timed = counts()
+    gate = Gate()
+    probe = start(gate)
+    call = probe.start_call(kind)
+    until(lambda: gate.reached == 1)
+    assert counts() == [started + 1, handled, timed]
+    gate.opened.set()
+    call.result()
+    probe.close()
+    assert counts() == [started + 1, handled + 1, timed + 1]
+
+
+@all_kinds
+def test_every_call_leaves_a_line_that_says_who_called_what(start: Start, kind: str) -> None:
+    line = logged(start(lambda: "fine"), kind)
+    assert line["method"] == f"/{SERVICE}/{kind}"
+    assert line["code"] == "OK"
+    assert line["principal"] == "users/ada"
     assert line["ms"] >= 0
+
+
+@all_kinds
+def test_a_line_carries_the_callers_trace_and_request_id(start: Start, kind: str) -> None:
+    line = logged(start(lambda: "fine"), kind, ("traceparent", PARENT), ("x-request-id", "r-1"))
+    assert (line["trace_id"], line["request_id"]) == ("4bf92f3577b34da6a3ce929d0e0e4736", "r-1")
+
+
+@pytest.mark.parametrize(
+    "traceparent",
+    ["", "x", "00-" + "0" * 32 + PARENT[35:], PARENT.replace("00-", "ff-", 1), PARENT + "!"],
+)
+def test_without_a_usable_trace_one_is_made(start: Start, traceparent: str) -> None:
+    probe = start(lambda: "fine")
+    made = [logged(probe, "UnaryUnary", ("traceparent", traceparent)) for _ in range(2)]
+    assert all(re.fullmatch("[0-9a-f]{32}", line["trace_id"]) for line in made)
+    assert len({line["trace_id"] for line in made}) == 2
+    assert len({line["request_id"] for line in made}) == 2
+
+
+def test_a_request_id_that_is_no_id_is_not_logged(start: Start) -> None:
+    line = logged(start(lambda: "fine"), "UnaryUnary", ("x-request-id", "a b" * 1000))
+    assert re.fullmatch("[0-9a-f]{16}", line["request_id"])
+
+
+def test_what_a_handler_logs_belongs_to_its_call_and_to_no_later_one(start: Start) -> None:
+    log = structlog.get_logger()
+    merge = [structlog.contextvars.merge_contextvars]
+    probe = start(lambda: log.info("at work") or "fine", threads=1)
+    with structlog.testing.capture_logs(processors=merge) as logs:
+        probe.call("UnaryUnary", metadata=[("x-request-id", "first")])
+        probe.call("UnaryUnary", metadata=[("x-request-id", "second")])
+        until(lambda: len(logs) == 4)
+    assert [line["request_id"] for line in logs] == ["first", "first", "second", "second"]
+    assert all(line["principal"] == "users/ada" for line in logs)
+
+
+def test_a_line_holds_nothing_of_the_message(start: Start) -> None:
+    line = logged(start(lambda: "the answer is swordfish"), "UnaryUnary")
+    assert "swordfish" not in str(line)
+    names = {"event", "method", "code", "ms", "principal", "request_id", "trace_id", "log_level"}
+    assert set(line) == names
 
 
 @all_kinds
@@ -110,8 +192,7 @@ def test_too_many_calls_are_refused_and_never_reach_a_handler(start: Start, kind
     assert reason(error.value) == "OVERLOADED"
     assert detail(error.value, error_details_pb2.RetryInfo).retry_delay.seconds == 1
     assert gate.reached == 1
-    labels = {"method": f"/{SERVICE}/{kind}", "code": "RESOURCE_EXHAUSTED"}
-    until(lambda: REGISTRY.get_sample_value("kintsugi_rpcs_total", labels))
+    until(lambda: counted("grpc_server_handled_total", kind, grpc_code="RESOURCE_EXHAUSTED"))
     gate.opened.set()
     for call in waiting:
         call.result()

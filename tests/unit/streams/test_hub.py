@@ -24,7 +24,7 @@ class Log:
 
 def test_one_bad_log_is_given_up_and_the_others_go_on() -> None:
     hub: Any = Hub.__new__(Hub)
-    hub._database = None
+    hub.database = None
     logs = [Log("good"), Log("bad"), Log("better")]
     again = hub._advance_kind(Log, logs)
     assert set(again) == {logs[0], logs[2]}

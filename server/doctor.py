@@ -1,0 +1,137 @@
+"""Looks at a deployment from outside: settings, database, disk, Envoy and the server processes.
+
+It changes nothing; what is found in the database is said in `store/condition.py`.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from server.config import Settings, known_variables, unknown_variables
+from server.domain.finding import Finding, Level, ok, warning, wrong
+from server.launch import health, postgres
+from server.launch.data_directory import DataDirectory
+from server.launch.health import Check, Failing
+from server.store import condition
+
+__all__ = ["Deployment", "Finding", "Level", "examine"]
+
+_EDGE = "127.0.0.1:8080"
+_ENVOY_SECONDS = 35
+_BESIDE_CALLS = 9
+"""Connections of a server process beside one a thread: for streams, upkeep, sending and hearing."""
+
+_LITTLE_BYTES, _SOME_BYTES = 1 << 30, 5 << 30
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What is examined. Addresses are `host:port`; `tls` is the edge's."""
+
+    data_dir: Path
+    database_url: str | None
+    edge: str
+    tls: bool
+    servers: Sequence[str]
+    pages: Sequence[str]
+
+    @classmethod
+    def of(
+        cls, data_dir: Path, database_url: str | None, edge: str | None, *, tls: bool
+    ) -> "Deployment":
+        """What is given, and otherwise what `kintsugi up` runs, or last ran, from `data_dir`."""
+        data = DataDirectory(data_dir)
+        known = _addresses(data.addresses)
+        if database_url is None and (data.path / "postgres").is_dir():
+            database_url = postgres.url_in(data.path)
+        edge = edge or known.get("edge", _EDGE)
+        pages = [f"{known['health']}/healthz", known["metrics"]] if known else []
+        return cls(data.path, database_url, edge, tls, known.get("grpc", ()), pages)
+
+
+def _addresses(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def examine(deployment: Deployment) -> Iterator[Finding]:
+    """One finding after the other, as they are made."""
+    yield from _settings()
+    if deployment.database_url is None:
+        advice = "give --database-url, or the --data-dir of a `kintsugi up`"
+        yield wrong("database", f"there is none in {deployment.data_dir}", advice)
+    else:
+        connections = max(1, len(deployment.servers)) * (_threads() + _BESIDE_CALLS)
+        yield from condition.examine(deployment.database_url, connections)
+    yield _disk(deployment.data_dir)
+    yield from _processes(deployment)
+
+
+def _settings() -> Iterator[Finding]:
+    unknown = unknown_variables()
+    for name in unknown:
+        near = get_close_matches(name, known_variables(), n=1)
+        hint = f"did you mean {near[0]}?" if near else "remove it"
+        yield wrong("settings", f"{name} means nothing", hint)
+    try:
+        settings = _read_settings()
+    except ValidationError as error:
+        for each in error.errors(include_input=False):
+            name = "KINTSUGI_" + "_".join(map(str, each["loc"])).upper()
+            yield wrong("settings", f"{name}: {each['msg']}", "correct it")
+        return
+    if settings.deadline_seconds >= _ENVOY_SECONDS:
+        found = f"KINTSUGI_DEADLINE_SECONDS is {settings.deadline_seconds:g}"
+        advice = f"set it below {_ENVOY_SECONDS}, after which Envoy gives up, with a worse error"
+        yield warning("settings", found, advice)
+    elif not unknown:
+        yield ok("settings", "all known and within bounds")
+
+
+def _read_settings() -> Settings:
+    """The database is required, and looked at by itself."""
+    return Settings(database_url="postgresql:///")
+
+
+def _threads() -> int:
+    try:
+        return _read_settings().threads
+    except ValidationError:
+        return int(Settings.model_fields["threads"].default)
+
+
+def _disk(directory: Path) -> Finding:
+    while not directory.exists():
+        directory = directory.parent
+    free = shutil.disk_usage(directory).free
+    found = f"{free / (1 << 30):.1f} GiB are free in {directory}"
+    if free < _LITTLE_BYTES:
+        return wrong("disk", found, "free some: PostgreSQL stops when it can't write")
+    if free < _SOME_BYTES:
+        return warning("disk", found, "free some, or set KINTSUGI_KEEP_EVENTS_DAYS")
+    return ok("disk", found)
+
+
+def _processes(deployment: Deployment) -> Iterator[Finding]:
+    servers = deployment.servers
+    checks: dict[str, Check] = {}
+    if servers:
+        checks["servers"] = lambda: health.check_servers(servers)
+        checks["streams"] = lambda: health.check_streams(servers)
+        checks["pages"] = lambda: health.check_pages(deployment.pages)
+    checks["envoy"] = lambda: health.check_edge(deployment.edge, tls=deployment.tls)
+    for what, check in checks.items():
+        try:
+            yield ok(what, check())
+        except Failing as failing:
+            log = deployment.data_dir / "log"
+            advice = f"see {log}, or start it by `kintsugi up`; elsewhere: set KINTSUGI_SERVER"
+            yield wrong(what, str(failing), advice)
