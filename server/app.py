@@ -31,9 +31,13 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from server import logs
 from server.config import Settings, unknown_variables
+from server.domain.rates import Rate
 from server.interceptors.admission import CallPool, StreamLimit
+from server.interceptors.buckets import Buckets
 from server.interceptors.chain import Chain, Pools
+from server.interceptors.limits import Limits
 from server.interceptors.methods import declared_methods
+from server.operations.agent_starts import AgentStarts
 from server.operations.counting import keep_folding
 from server.operations.generation import watch_orphans
 from server.services.event_source import EventSourceService
@@ -123,8 +127,8 @@ class Server:
     def _build(self, served: Sequence[Served]) -> grpc.Server:
         pools = _pools(self._settings)
         methods = declared_methods(descriptor for descriptor, _, _ in served)
-        streams = StreamLimit(self._settings.max_streams_per_principal)
-        chain = Chain(methods, pools, streams, self._settings.deadline_seconds)
+        limits = _limits(self._settings, self._database)
+        chain = Chain(methods, pools, limits, self._settings.deadline_seconds)
         server = grpc.server(pools.unary, interceptors=[chain], options=_options(self._settings))
         for _, add, servicer in served:
             add(servicer, server)
@@ -183,6 +187,16 @@ def _pools(settings: Settings) -> Pools:
         health=CallPool("health checks", _CONTROL_THREADS, settings.max_calls),
         refusals=CallPool("refusals", _CONTROL_THREADS, settings.max_calls),
     )
+
+
+def _limits(settings: Settings, database: Database) -> Limits:
+    rate = Rate(settings.calls_per_second, settings.call_burst)
+    try:
+        calls = Buckets(rate, settings.rates_file)
+    except OSError as error:
+        raise CannotRun(f"can't use {settings.rates_file}: {error.strerror}") from error
+    streams = StreamLimit(settings.max_streams_per_principal)
+    return Limits(calls, streams, AgentStarts(database, settings.agent_starts_per_hour))
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

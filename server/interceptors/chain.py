@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 import grpc
 
 from server.domain.errors import Overloaded
-from server.interceptors.admission import CallPool, StreamLimit
+from server.interceptors.admission import CallPool
 from server.interceptors.errors import abort, errors
 from server.interceptors.identity import identity
+from server.interceptors.limits import Limits
 from server.interceptors.methods import Method
 from server.interceptors.observation import HEALTH_CHECK, observation
 from server.interceptors.rpc import Rpc
@@ -48,12 +49,12 @@ class Chain(grpc.ServerInterceptor):
         self,
         methods: Mapping[str, Method],
         pools: Pools,
-        streams: StreamLimit,
+        limits: Limits,
         longest_seconds: float,
     ) -> None:
         self._methods = methods
         self._pools = pools
-        self._streams = streams
+        self._limits = limits
         self._wrapped: dict[str, tuple[CallPool, Handler, Handler]] = {}
         self._identity = identity(longest_seconds)
 
@@ -116,8 +117,10 @@ class Chain(grpc.ServerInterceptor):
             observation(rpc),  # outermost, so that it sees every status
             errors(rpc),  # turns what the layers below raise into a status
             self._identity(rpc),  # who calls and until when; what follows may use it
-            self._streams.layer(rpc),  # here a stream is one of somebody's
-            validation(rpc),  # last, so that nothing about the API is told to strangers
+            self._limits.calls_layer(rpc),  # here a call is one of somebody's
+            self._limits.streams.layer(rpc),
+            validation(rpc),  # late, so that nothing about the API is told to strangers
+            self._limits.agent_starts_layer(rpc),  # last: what was refused has started nothing
         ):
             if rpc.requests is None:
                 yield rpc.request

@@ -5,6 +5,7 @@ What errors there are is said in `domain/errors.py`, how they are sent in `domai
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 from typing import NoReturn
 
 import grpc
@@ -14,6 +15,8 @@ from server.domain.errors import KintsugiError
 from server.domain.status import status_of
 from server.interceptors.rpc import Rpc
 from server.logs import internal_error
+
+RETRY_AFTER = "retry-after"
 
 
 @contextmanager
@@ -30,7 +33,10 @@ def errors(rpc: Rpc) -> Iterator[None]:
 
 
 def abort(context: grpc.ServicerContext, error: KintsugiError) -> NoReturn:
-    """Ends the call with the error's status."""
+    """Ends the call with the error's status; `retry-after` is in whole seconds, as HTTP has it."""
     status = rpc_status.to_status(status_of(error))
-    context.set_trailing_metadata(status.trailing_metadata)
+    metadata = status.trailing_metadata
+    if error.retry_seconds is not None:
+        metadata = (*metadata, (RETRY_AFTER, str(ceil(error.retry_seconds))))
+    context.set_trailing_metadata(metadata)
     context.abort(status.code, status.details)

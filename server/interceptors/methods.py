@@ -29,6 +29,7 @@ class Method:
     permission: str
     rules: RequestRules
     body: Descriptor | None
+    starts_agent_work: bool
 
 
 def declared_methods(services: Iterable[ServiceDescriptor]) -> dict[str, Method]:
@@ -45,10 +46,16 @@ def _declared(
     service: ServiceDescriptor, method: MethodDescriptor, patterns: Mapping[str, Patterns]
 ) -> Method:
     path = f"/{service.full_name}/{method.name}"
-    permission = method.GetOptions().Extensions[options_pb2.permission]
-    if not permission:
+    options = method.GetOptions().Extensions
+    if not options[options_pb2.permission]:
         raise UndeclaredPermission(path)
-    return Method(path, permission, RequestRules(method.input_type, patterns), _body(method))
+    return Method(
+        path,
+        options[options_pb2.permission],
+        RequestRules(method.input_type, patterns),
+        _body(method),
+        options[options_pb2.starts_agent_work],
+    )
 
 
 def _body(method: MethodDescriptor) -> Descriptor | None:

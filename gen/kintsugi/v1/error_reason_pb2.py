@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ekintsugi/v1/error_reason.proto\x12\x0bkintsugi.v1*\xea\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x12\n\x0eINVALID_FIELDS\x10\x01\x12\x11\n\rUNKNOWN_FIELD\x10\x02\x12\x16\n\x12PAGE_TOKEN_INVALID\x10\x03\x12\x15\n\x11REQUEST_ID_REUSED\x10\x04\x12\x16\n\x12RESOURCE_NOT_FOUND\x10\x05\x12\x1b\n\x17RESOURCE_ALREADY_EXISTS\x10\x06\x12\x16\n\x12ILLEGAL_TRANSITION\x10\x07\x12\x11\n\rETAG_MISMATCH\x10\x08\x12\x12\n\x0e\x43\x41LLER_REFUSED\x10\t\x12\x0e\n\nOVERLOADED\x10\n\x12\x18\n\x14\x44\x41TABASE_UNAVAILABLE\x10\x0b\x12\x13\n\x0f\x44\x45\x41\x44LINE_PASSED\x10\x0c\x12\x12\n\x0eINTERNAL_ERROR\x10\r\x12\x11\n\rFILTER_SYNTAX\x10\x0e\x12\x0f\n\x0b\x46ILTER_TYPE\x10\x0f\x12\x12\n\x0e\x43URSOR_EXPIRED\x10\x10\x12\x12\n\x0e\x43URSOR_INVALID\x10\x11\x12\x13\n\x0fREADER_TOO_SLOW\x10\x12\x12\x14\n\x10TOO_MANY_STREAMS\x10\x13\x12\x13\n\x0fSERVER_STOPPING\x10\x14\x12\x14\n\x10TOO_MANY_MATCHES\x10\x15\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ekintsugi/v1/error_reason.proto\x12\x0bkintsugi.v1*\x98\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x12\n\x0eINVALID_FIELDS\x10\x01\x12\x11\n\rUNKNOWN_FIELD\x10\x02\x12\x16\n\x12PAGE_TOKEN_INVALID\x10\x03\x12\x15\n\x11REQUEST_ID_REUSED\x10\x04\x12\x16\n\x12RESOURCE_NOT_FOUND\x10\x05\x12\x1b\n\x17RESOURCE_ALREADY_EXISTS\x10\x06\x12\x16\n\x12ILLEGAL_TRANSITION\x10\x07\x12\x11\n\rETAG_MISMATCH\x10\x08\x12\x12\n\x0e\x43\x41LLER_REFUSED\x10\t\x12\x0e\n\nOVERLOADED\x10\n\x12\x18\n\x14\x44\x41TABASE_UNAVAILABLE\x10\x0b\x12\x13\n\x0f\x44\x45\x41\x44LINE_PASSED\x10\x0c\x12\x12\n\x0eINTERNAL_ERROR\x10\r\x12\x11\n\rFILTER_SYNTAX\x10\x0e\x12\x0f\n\x0b\x46ILTER_TYPE\x10\x0f\x12\x12\n\x0e\x43URSOR_EXPIRED\x10\x10\x12\x12\n\x0e\x43URSOR_INVALID\x10\x11\x12\x13\n\x0fREADER_TOO_SLOW\x10\x12\x12\x14\n\x10TOO_MANY_STREAMS\x10\x13\x12\x13\n\x0fSERVER_STOPPING\x10\x14\x12\x14\n\x10TOO_MANY_MATCHES\x10\x15\x12\x10\n\x0cRATE_LIMITED\x10\x1a\x12\x1a\n\x16\x41GENT_STARTS_EXHAUSTED\x10\x1b\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kintsugi.v1.error_reason_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=48
-  _globals['_ERRORREASON']._serialized_end=538
+  _globals['_ERRORREASON']._serialized_end=584
 # @@protoc_insertion_point(module_scope)

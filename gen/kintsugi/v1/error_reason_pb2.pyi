@@ -117,6 +117,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     FAILED_PRECONDITION with how many in the metadata `match_count`. Sample:
     "130 or more match, 120 were accepted; look again without force".
     """
+    RATE_LIMITED: _ErrorReason.ValueType  # 26
+    """The caller makes more calls a second than one caller may. RESOURCE_EXHAUSTED
+    with a `QuotaFailure` and a `RetryInfo`. Sample: "users/ada may make 1000
+    calls a second; try again in 0.012 s".
+    """
+    AGENT_STARTS_EXHAUSTED: _ErrorReason.ValueType  # 27
+    """The caller started work of agents as often within the last hour as one
+    caller may. RESOURCE_EXHAUSTED with a `QuotaFailure` and a `RetryInfo`.
+    Sample: "users/ada may make 100 calls an hour that start agent work; try
+    again in 1260 s".
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the `google.rpc.ErrorInfo` that comes with
@@ -218,5 +229,16 @@ TOO_MANY_MATCHES: ErrorReason.ValueType  # 21
 """More exceptions match than `max_count` accepts, and none was changed.
 FAILED_PRECONDITION with how many in the metadata `match_count`. Sample:
 "130 or more match, 120 were accepted; look again without force".
+"""
+RATE_LIMITED: ErrorReason.ValueType  # 26
+"""The caller makes more calls a second than one caller may. RESOURCE_EXHAUSTED
+with a `QuotaFailure` and a `RetryInfo`. Sample: "users/ada may make 1000
+calls a second; try again in 0.012 s".
+"""
+AGENT_STARTS_EXHAUSTED: ErrorReason.ValueType  # 27
+"""The caller started work of agents as often within the last hour as one
+caller may. RESOURCE_EXHAUSTED with a `QuotaFailure` and a `RetryInfo`.
+Sample: "users/ada may make 100 calls an hour that start agent work; try
+again in 1260 s".
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

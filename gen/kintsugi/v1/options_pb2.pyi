@@ -47,12 +47,17 @@ class Limit(_message.Message):
 Global___Limit: _TypeAlias = Limit  # noqa: Y015
 
 PERMISSION_FIELD_NUMBER: _builtins.int
+STARTS_AGENT_WORK_FIELD_NUMBER: _builtins.int
 LIMIT_FIELD_NUMBER: _builtins.int
 WILDCARD_FIELD_NUMBER: _builtins.int
 permission: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
 """What a caller must be allowed to do to use a method, for example
 `exceptions.resolve`. Every method declares exactly one; a server refuses
 to start with a method that has none.
+"""
+starts_agent_work: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.bool]
+"""Whether a method starts work of an agent's. How often a caller may do that
+within an hour is limited.
 """
 limit: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___Limit]
 """How large a field may be. A request that exceeds it is INVALID_ARGUMENT and

@@ -1,0 +1,41 @@
+"""What one principal may have of the server: calls a second, streams at once, agent work an hour.
+
+How many calls the server holds of all together is the business of `admission`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from server.domain.call import current_call
+from server.domain.errors import RateLimited
+from server.interceptors.admission import StreamLimit
+from server.interceptors.buckets import Buckets
+from server.interceptors.rpc import Rpc
+from server.operations.agent_starts import AgentStarts
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of each principal; every one is a layer of its own, at its own place."""
+
+    calls: Buckets
+    streams: StreamLimit
+    agent_starts: AgentStarts
+
+    @contextmanager
+    def calls_layer(self, rpc: Rpc) -> Iterator[None]:
+        """Counts every call of ours, a stream once, when it begins. Raises RateLimited."""
+        if rpc.method is not None:
+            principal = current_call().principal
+            wait = self.calls.take(principal)
+            if wait:
+                raise RateLimited(principal, self.calls.rate.calls, wait)
+        yield
+
+    @contextmanager
+    def agent_starts_layer(self, rpc: Rpc) -> Iterator[None]:
+        """Counts what begins agent work, for good before it begins. Raises AgentStartsExhausted."""
+        if rpc.method is not None and rpc.method.starts_agent_work:
+            self.agent_starts.count(current_call().principal)
+        yield
