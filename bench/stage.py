@@ -127,6 +127,9 @@ def _server(directory: Path, url: str, on: set[int]) -> Iterator[tuple[str, str]
     env = {
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
         "PYTHONPATH": str(_REPOSITORY),
+        "KINTSUGI_CALLS_PER_SECOND": "1000000",
+        "KINTSUGI_CALL_BURST": "1000000",
+        "KINTSUGI_RATES_FILE": str(directory / "rates"),
         "KINTSUGI_MAX_STREAMS": "4000",
         "KINTSUGI_MAX_STREAMS_PER_PRINCIPAL": "4000",
     }

@@ -185,7 +185,6 @@ def _pools(settings: Settings) -> Pools:
         unary=CallPool("calls", settings.threads, settings.max_calls),
         streams=CallPool("streams", settings.max_streams, settings.max_streams),
         health=CallPool("health checks", _CONTROL_THREADS, settings.max_calls),
-        refusals=CallPool("refusals", _CONTROL_THREADS, settings.max_calls),
     )
 
 

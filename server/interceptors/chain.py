@@ -4,6 +4,7 @@ What the layers do is in modules of their own; their order is said here.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -11,12 +12,12 @@ from typing import Any, TypeAlias
 import grpc
 
 from server.domain.errors import Overloaded
-from server.interceptors.admission import CallPool
-from server.interceptors.errors import abort, errors
+from server.interceptors.admission import AtOnce, CallPool
+from server.interceptors.errors import aborting, errors
 from server.interceptors.identity import identity
 from server.interceptors.limits import Limits
 from server.interceptors.methods import Method
-from server.interceptors.observation import HEALTH_CHECK, observation
+from server.interceptors.observation import HEALTH_CHECK, observation, refused
 from server.interceptors.rpc import Rpc
 from server.interceptors.validation import checked, lenient, validation
 
@@ -39,7 +40,6 @@ class Pools:
     unary: CallPool
     streams: CallPool
     health: CallPool
-    refusals: CallPool
 
 
 class Chain(grpc.ServerInterceptor):
@@ -87,14 +87,7 @@ class Chain(grpc.ServerInterceptor):
     def _wrap(self, path: str, handler: Handler) -> tuple[CallPool, Handler, Handler]:
         pool = self._pool(path, handler)
         wrapped = _in_pool(self.around(path, handler), pool)
-        return pool, wrapped, _in_pool(self._refusing(path, handler, pool), self._pools.refusals)
-
-    def _refusing(self, path: str, handler: Handler, pool: CallPool) -> Handler:
-        def refuse(_behavior: Any, request: Any, context: grpc.ServicerContext) -> Any:
-            with observation(self._rpc(path, handler, request, context)):
-                abort(context, Overloaded(pool.calls, pool.limit))
-
-        return _rebuilt(handler, refuse)
+        return pool, wrapped, _refusing(path, pool)
 
     def _pool(self, path: str, handler: Handler) -> CallPool:
         if path == HEALTH_CHECK:
@@ -138,7 +131,21 @@ def _rebuilt(handler: Handler, behave: Callable[[Any, Any, grpc.ServicerContext]
     )
 
 
-def _in_pool(handler: Handler, pool: CallPool) -> Handler:
+def _refusing(path: str, pool: CallPool) -> Handler:
+    """Refuses at once: threads, and the request, cost more than an overloaded server has.
+
+    As a client's stream, whatever the method is, the request is only read by who asks for it.
+    """
+    end = aborting(Overloaded(pool.calls, pool.limit))
+
+    def refuse(_requests: Any, context: grpc.ServicerContext) -> Any:
+        refused(path)
+        end(context)
+
+    return _in_pool(grpc.stream_unary_rpc_method_handler(refuse), AtOnce())
+
+
+def _in_pool(handler: Handler, pool: ThreadPoolExecutor) -> Handler:
     """Sets the threads on the outermost callable: a wrapper around it would drop the attribute."""
     kind, _ = _KINDS[bool(handler.request_streaming), bool(handler.response_streaming)]
     getattr(handler, kind).experimental_thread_pool = pool

@@ -3,7 +3,7 @@
 What errors there are is said in `domain/errors.py`, how they are sent in `domain/status.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import ceil
 from typing import NoReturn
@@ -33,10 +33,19 @@ def errors(rpc: Rpc) -> Iterator[None]:
 
 
 def abort(context: grpc.ServicerContext, error: KintsugiError) -> NoReturn:
-    """Ends the call with the error's status; `retry-after` is in whole seconds, as HTTP has it."""
+    """Ends the call with the error's status."""
+    aborting(error)(context)
+
+
+def aborting(error: KintsugiError) -> Callable[[grpc.ServicerContext], NoReturn]:
+    """What ends calls with the error, made once for all that it ends."""
     status = rpc_status.to_status(status_of(error))
     metadata = status.trailing_metadata
-    if error.retry_seconds is not None:
+    if error.retry_seconds is not None:  # in whole seconds, as HTTP has it
         metadata = (*metadata, (RETRY_AFTER, str(ceil(error.retry_seconds))))
-    context.set_trailing_metadata(metadata)
-    context.abort(status.code, status.details)
+
+    def end(context: grpc.ServicerContext) -> NoReturn:
+        context.set_trailing_metadata(metadata)
+        context.abort(status.code, status.details)
+
+    return end

@@ -82,7 +82,6 @@ class Probe:
             unary=CallPool("calls", threads, limit),
             streams=CallPool("streams", threads, limit),
             health=CallPool("health checks", 1, 100),
-            refusals=CallPool("refusals", 1, 100),
         )
         probe = service(permission="probe.use", starts_agent_work=agent_starts is not None)
         limits = Limits(Buckets(rate), StreamLimit(limit), agent_starts or NO_AGENT_STARTS)

@@ -64,7 +64,7 @@ def call(database: str) -> Iterator[Call]:
     pool = CallPool("calls", 1, 1)
     methods = declared_methods(descriptor for descriptor, _, _ in served)
     limits = Limits(Buckets(OFTEN), StreamLimit(1), NO_AGENT_STARTS)
-    chain = Chain(methods, Pools(pool, pool, pool, pool), limits, longest_seconds=30)
+    chain = Chain(methods, Pools(pool, pool, pool), limits, longest_seconds=30)
     servicers = {
         descriptor: Intercepted(chain, descriptor.full_name, servicer)
         for descriptor, _, servicer in served
