@@ -195,7 +195,8 @@ def _limits(settings: Settings, database: Database) -> Limits:
     except OSError as error:
         raise CannotRun(f"can't use {settings.rates_file}: {error.strerror}") from error
     streams = StreamLimit(settings.max_streams_per_principal)
-    return Limits(calls, streams, AgentStarts(database, settings.agent_starts_per_hour))
+    agent_starts = AgentStarts(database, settings.agent_starts_per_hour)
+    return Limits(calls, streams, agent_starts, settings.max_request_bytes)
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
@@ -205,7 +206,8 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING),
         # Two processes on one port would share its connections unnoticed.
         ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", settings.max_request_bytes),
+        # What is larger than requests may be, but not that large, is refused with more words.
+        ("grpc.max_receive_message_length", 4 * settings.max_request_bytes),
         ("grpc.max_send_message_length", -1),
         # Envoy lets 16 KiB of headers through and adds some; gRPC's own 8 KiB would refuse them.
         ("grpc.max_metadata_size", 40_960),

@@ -72,6 +72,16 @@ def _fitting(violations: Sequence[Violation]) -> list[Violation]:
     return kept
 
 
+class RequestTooLarge(InvalidFields):
+    """`most` is in bytes."""
+
+    code = code_pb2.RESOURCE_EXHAUSTED
+    reason = reasons.REQUEST_TOO_LARGE
+
+    def __init__(self, most: int) -> None:
+        super().__init__([("request", f"has more than {most} bytes, which is the most")])
+
+
 class InvalidName(InvalidFields):
     """Text that is no name of the kind that was asked for."""
 

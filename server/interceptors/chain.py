@@ -82,7 +82,8 @@ class Chain(grpc.ServerInterceptor):
             with self._inside(self._rpc(path, handler, request, context)) as given:
                 yield from behavior(given, context)
 
-        return _rebuilt(handler, behave_streaming if handler.response_streaming else behave)
+        chosen = behave_streaming if handler.response_streaming else behave
+        return _rebuilt(handler, chosen, self._limits.request_bytes)
 
     def _wrap(self, path: str, handler: Handler) -> tuple[CallPool, Handler, Handler]:
         pool = self._pool(path, handler)
@@ -121,12 +122,16 @@ class Chain(grpc.ServerInterceptor):
                 yield (checked(rpc.method, request) for request in rpc.requests)
 
 
-def _rebuilt(handler: Handler, behave: Callable[[Any, Any, grpc.ServicerContext], Any]) -> Handler:
+def _rebuilt(
+    handler: Handler,
+    behave: Callable[[Any, Any, grpc.ServicerContext], Any],
+    request_bytes: int,
+) -> Handler:
     kind, make = _KINDS[bool(handler.request_streaming), bool(handler.response_streaming)]
     behavior = getattr(handler, kind)
     return make(
         lambda request, context: behave(behavior, request, context),
-        request_deserializer=lenient(handler.request_deserializer or bytes),
+        request_deserializer=lenient(handler.request_deserializer or bytes, request_bytes),
         response_serializer=handler.response_serializer,
     )
 

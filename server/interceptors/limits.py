@@ -17,11 +17,12 @@ from server.operations.agent_starts import AgentStarts
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of each principal; every one is a layer of its own, at its own place."""
+    """The limits of each principal, each a layer at its own place, and that of a request."""
 
     calls: Buckets
     streams: StreamLimit
     agent_starts: AgentStarts
+    request_bytes: int
 
     @contextmanager
     def calls_layer(self, rpc: Rpc) -> Iterator[None]:

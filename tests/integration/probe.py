@@ -32,6 +32,7 @@ HANDLERS: dict[str, Any] = {
     "StreamStream": grpc.stream_stream_rpc_method_handler,
 }
 SERVICE = "probe.Probe"
+REQUEST_BYTES = 100_000
 OFTEN = Rate(calls=1_000_000, burst=1000)
 NO_AGENT_STARTS = cast("AgentStarts", None)
 """For a server none of whose methods starts agent work."""
@@ -84,7 +85,8 @@ class Probe:
             health=CallPool("health checks", 1, 100),
         )
         probe = service(permission="probe.use", starts_agent_work=agent_starts is not None)
-        limits = Limits(Buckets(rate), StreamLimit(limit), agent_starts or NO_AGENT_STARTS)
+        counted = agent_starts or NO_AGENT_STARTS
+        limits = Limits(Buckets(rate), StreamLimit(limit), counted, REQUEST_BYTES)
         chain = Chain(declared_methods([probe]), self.pools, limits, 30)
         self._server = grpc.server(self.pools.unary, interceptors=[chain])
         self._server.add_generic_rpc_handlers([_handlers(behavior)])

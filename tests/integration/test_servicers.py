@@ -22,7 +22,7 @@ from server.store.store import Store
 from server.streams.hub import Hub
 from server.streams.reader import Patience
 from tests.integration.client import WORKSPACE, new_exception, new_thread
-from tests.integration.probe import NO_AGENT_STARTS, OFTEN
+from tests.integration.probe import NO_AGENT_STARTS, OFTEN, REQUEST_BYTES
 
 METHODS = {
     name: method
@@ -63,7 +63,7 @@ def call(database: str) -> Iterator[Call]:
     served = app.services(store, Hub(store, database, Patience(10, 15)))
     pool = CallPool("calls", 1, 1)
     methods = declared_methods(descriptor for descriptor, _, _ in served)
-    limits = Limits(Buckets(OFTEN), StreamLimit(1), NO_AGENT_STARTS)
+    limits = Limits(Buckets(OFTEN), StreamLimit(1), NO_AGENT_STARTS, REQUEST_BYTES)
     chain = Chain(methods, Pools(pool, pool, pool), limits, longest_seconds=30)
     servicers = {
         descriptor: Intercepted(chain, descriptor.full_name, servicer)

@@ -128,6 +128,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Sample: "users/ada may make 100 calls an hour that start agent work; try
     again in 1260 s".
     """
+    REQUEST_TOO_LARGE: _ErrorReason.ValueType  # 28
+    """The request is larger than 4 MiB. RESOURCE_EXHAUSTED with a `BadRequest`,
+    over HTTP with the status 413. Sample: field `request`, "has more than
+    4194304 bytes, which is the most".
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the `google.rpc.ErrorInfo` that comes with
@@ -240,5 +245,10 @@ AGENT_STARTS_EXHAUSTED: ErrorReason.ValueType  # 27
 caller may. RESOURCE_EXHAUSTED with a `QuotaFailure` and a `RetryInfo`.
 Sample: "users/ada may make 100 calls an hour that start agent work; try
 again in 1260 s".
+"""
+REQUEST_TOO_LARGE: ErrorReason.ValueType  # 28
+"""The request is larger than 4 MiB. RESOURCE_EXHAUSTED with a `BadRequest`,
+over HTTP with the status 413. Sample: field `request`, "has more than
+4194304 bytes, which is the most".
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
