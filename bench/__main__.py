@@ -12,14 +12,16 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench import create, load, page, read, rest, streams, write_ahead
+from bench import chain, create, load, overload, page, read, rest, streams, write_ahead
 from bench.measure import ROUNDS, Row
 from bench.stage import stage
 
 ON_STAGE = {
     "read": read.run,
+    "chain": chain.run,
     "page": page.run,
     "rest": rest.run,
+    "overload": overload.run,
     "create": create.run,
     "streams": streams.run,
     "write_ahead": write_ahead.run,

@@ -65,6 +65,7 @@ class Stage:
     edge: str
     cores: set[int]
     metrics: Path
+    process: int
 
     @property
     def exception(self) -> str:
@@ -74,6 +75,11 @@ class Stage:
     def call(self, method: str, message: bytes) -> Request:
         """A gRPC call of a method of ExceptionService."""
         return Request(self.server, f"/{_service_name()}/{method}", message)
+
+    def server_seconds(self) -> float:
+        """The processor's time that the server process has taken so far, in steps of 10 ms."""
+        stat = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
     def check(self) -> None:
         """Raises RuntimeError where a call ended otherwise than well or with its connection."""
@@ -97,9 +103,9 @@ def stage() -> Iterator[Stage]:
         directory = Path(stack.enter_context(TemporaryDirectory(prefix="kintsugi-bench-")))
         stack.enter_context(cores.running_on(others))
         url = stack.enter_context(_database(directory))
-        server, bare = stack.enter_context(_server(directory, url, subject))
+        process, server, bare = stack.enter_context(_server(directory, url, subject))
         edge = stack.enter_context(_edge(directory, server))
-        yield Stage(url, server, bare, edge, subject, _metrics(directory))
+        yield Stage(url, server, bare, edge, subject, _metrics(directory), process)
 
 
 @contextmanager
@@ -120,7 +126,7 @@ def _database(directory: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _server(directory: Path, url: str, on: set[int]) -> Iterator[tuple[str, str]]:
+def _server(directory: Path, url: str, on: set[int]) -> Iterator[tuple[int, str, str]]:
     """A server process on its core; metrics in files and logs, as `kintsugi up` has them."""
     metrics, ready = _metrics(directory), directory / "ready"
     metrics.mkdir()
@@ -137,7 +143,7 @@ def _server(directory: Path, url: str, on: set[int]) -> Iterator[tuple[str, str]
     with _running("server", argv, directory, env, next(iter(on), None)) as server:
         _await(server, ready.exists)
         server_address, bare = json.loads(ready.read_text())
-        yield server_address, bare
+        yield server.pid or 0, server_address, bare
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from server.interceptors.json_keys import check_json_keys
 from server.interceptors.methods import Method
 from server.interceptors.rpc import Rpc
 
-
 _NO_MESSAGE = "isn't a message of this method; in names, too, text must be valid UTF-8"
 
 

@@ -68,9 +68,7 @@ def test_a_request_of_more_than_4_mib_is_refused(client: Client) -> None:
         batch(client, *large)
     assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert reason(error.value) == "REQUEST_TOO_LARGE"
-    assert violations(error.value) == {
-        "request": "has more than 4259840 bytes, which is the most"
-    }
+    assert violations(error.value) == {"request": "has more than 4259840 bytes, which is the most"}
     assert len(batch(client, *large[:17])) == 17
 
 
