@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -46,7 +47,8 @@ def _asking(address: str) -> Iterator[list[float]]:
     took: list[float] = []
     ended = threading.Event()
     with grpc.insecure_channel(address) as channel:
-        check: Callable[..., object] = health_pb2_grpc.HealthStub(channel).Check
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        check = stub.Check
         check(health_pb2.HealthCheckRequest(), timeout=30)
         asking = threading.Thread(target=_ask, args=(check, ended, took))
         asking.start()
