@@ -12,15 +12,29 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench import batch, create, frameworks, load, page, read, rest, streams, write_ahead
+from bench import (
+    batch,
+    chain,
+    create,
+    frameworks,
+    load,
+    overload,
+    page,
+    read,
+    rest,
+    streams,
+    write_ahead,
+)
 from bench.measure import ROUNDS, Row
 from bench.stage import stage
 
 ON_STAGE = {
     "read": read.run,
+    "chain": chain.run,
     "page": page.run,
     "rest": rest.run,
     "frameworks": frameworks.run,
+    "overload": overload.run,
     "create": create.run,
     "batch": batch.run,
     "streams": streams.run,

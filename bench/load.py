@@ -22,10 +22,12 @@ import grpc
 from bench.measure import SECONDS
 
 CONNECTIONS, STREAMS = 4, 8
+_FLOOD_STREAMS = 1000
 WARM_UP, STARTING = 0.3, 2.0
 """Seconds before the count: of h2load, and of Python, which starts processes in them."""
 
-TOOL = "h2load" if shutil.which("h2load") else "Python (h2load isn't installed)"
+H2LOAD = shutil.which("h2load") is not None
+TOOL = "h2load" if H2LOAD else "Python (h2load isn't installed)"
 
 
 @dataclass(frozen=True)
@@ -48,32 +50,65 @@ class Request:
 
 def rate(request: Request) -> float:
     """Requests answered a second. Raises where one fails."""
-    return _by_h2load(request) if shutil.which("h2load") else _by_python(request)
+    return _by_h2load(request) if H2LOAD else _by_python(request)
+
+
+def answered(request: Request) -> int:
+    """How many requests h2load has had answered, when it has sent some for SECONDS."""
+    return _codes(_h2load(request, *_in_flight(request)))["2xx"]
+
+
+def flood(request: Request, a_second: float) -> float:
+    """Sends so many requests a second, whatever becomes of them: how many were answered well.
+
+    A second, and by h2load. Raises where one is answered otherwise than well or with 429.
+    """
+    options = ["--clients", str(CONNECTIONS), "--max-concurrent-streams", str(_FLOOD_STREAMS)]
+    codes = _codes(_h2load(request, *options, "--rps", f"{a_second / CONNECTIONS:g}"))
+    if codes["5xx"]:
+        raise RuntimeError(f"answers under overload: {codes}")
+    return codes["2xx"] / SECONDS
 
 
 def _by_h2load(request: Request) -> float:
+    report = _h2load(request, *_in_flight(request), "--warm-up-time", f"{WARM_UP * 1000:g}ms")
+    return _answered(report) / SECONDS
+
+
+def _in_flight(request: Request) -> list[str]:
+    connections, streams = CONNECTIONS, STREAMS
+    if not request.has_http2:
+        connections, streams = CONNECTIONS * STREAMS, 1
+    options = ["--clients", str(connections), "--max-concurrent-streams", str(streams)]
+    return options if request.has_http2 else [*options, "--h1"]
+
+
+def _h2load(request: Request, *options: str) -> str:
+    """Its report."""
     with tempfile.NamedTemporaryFile() as body:
-        connections, streams = CONNECTIONS, STREAMS
-        if not request.has_http2:
-            connections, streams = CONNECTIONS * STREAMS, 1
-        options = ["--clients", str(connections), "--max-concurrent-streams", str(streams)]
-        options += [] if request.has_http2 else ["--h1"]
-        options += ["--duration", f"{SECONDS:g}", "--warm-up-time", f"{WARM_UP * 1000:g}ms"]
+        command = ["h2load", "--duration", f"{SECONDS:g}", *options]
         if request.message is not None:
             Path(body.name).write_bytes(_framed(request.message))
-            options += ["--data", body.name, "--header", "te: trailers"]
-            options += ["--header", "content-type: application/grpc"]
+            command += ["--data", body.name, "--header", "te: trailers"]
+            command += ["--header", "content-type: application/grpc"]
         url = f"http://{request.address}{request.path}"
-        run = subprocess.run(["h2load", *options, url], check=True, capture_output=True, text=True)
-    return _answered(run.stdout) / SECONDS
+        return subprocess.run([*command, url], check=True, capture_output=True, text=True).stdout
 
 
 def _answered(report: str) -> int:
     """How many requests h2load says were answered with 2xx. Raises RuntimeError on others."""
-    codes = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", report)
-    if codes is None or any(int(count) for count in codes.groups()[1:]):
+    good, *others = _codes(report).values()
+    if any(others):
         raise RuntimeError(f"h2load failed:\n{report}")
-    return int(codes.group(1))
+    return good
+
+
+def _codes(report: str) -> dict[str, int]:
+    """How many answers h2load says had which kind of status, `2xx` first."""
+    codes = re.findall(r"(\d+) ([2-5]xx)", report)
+    if len(codes) != 4:
+        raise RuntimeError(f"h2load failed:\n{report}")
+    return {kind: int(count) for count, kind in codes}
 
 
 def _framed(message: bytes) -> bytes:

@@ -88,6 +88,11 @@ class Stage:
         """A gRPC call of a method of ExceptionService."""
         return Request(self.server, f"/{_service_name()}/{method}", message)
 
+    def server_seconds(self) -> float:
+        """The processor's time that the server process has taken so far, in steps of 10 ms."""
+        stat = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
     def check(self) -> None:
         """Raises RuntimeError where a call ended otherwise than well or with its connection."""
         registry = CollectorRegistry()
@@ -157,6 +162,9 @@ def serving(directory: Path, url: str, on: set[int]) -> Iterator[tuple[str, str,
     env = {
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
         "PYTHONPATH": str(_REPOSITORY),
+        "KINTSUGI_CALLS_PER_SECOND": "1000000",
+        "KINTSUGI_CALL_BURST": "1000000",
+        "KINTSUGI_RATES_FILE": str(directory / "rates"),
         "KINTSUGI_MAX_STREAMS": "4000",
         "KINTSUGI_MAX_STREAMS_PER_PRINCIPAL": "4000",
     }

@@ -33,11 +33,15 @@ from kintsugi.v1.workspace_service_pb2_grpc import add_WorkspaceServiceServicer_
 from server import database, logs
 from server.config import Settings, unknown_variables
 from server.database import CannotRun
+from server.domain.rates import Rate
 from server.interceptors.access import watch_streams
 from server.interceptors.admission import CallPool, StreamLimit
+from server.interceptors.buckets import Buckets
 from server.interceptors.chain import Chain, Pools
+from server.interceptors.limits import Limits
 from server.interceptors.methods import declared_methods
 from server.interceptors.trace import untraced
+from server.operations.agent_starts import AgentStarts
 from server.operations.authentication import Authenticator
 from server.operations.counting import keep_folding
 from server.operations.generation import watch_orphans
@@ -143,10 +147,10 @@ class Server:
 
     def _build(self, served: Sequence[Served]) -> grpc.Server:
         methods = declared_methods(descriptor for descriptor, _, _ in served)
-        streams = StreamLimit(self._settings.max_streams_per_principal)
         begin = self._spans.begin if self._spans else untraced
+        limits = _limits(self._settings, self._database)
         longest = self._settings.deadline_seconds
-        chain = Chain(methods, self._pools, streams, self._authenticator, longest, trace=begin)
+        chain = Chain(methods, self._pools, limits, self._authenticator, longest, trace=begin)
         self._repetitions.append(watch_streams(chain.access))
         options = _options(self._settings)
         server = grpc.server(self._pools.unary, interceptors=[chain], options=options)
@@ -188,7 +192,6 @@ def _pools(settings: Settings) -> Pools:
         unary=CallPool("calls", settings.threads, settings.max_calls),
         streams=CallPool("streams", settings.max_streams, settings.max_streams),
         health=CallPool("health checks", _CONTROL_THREADS, settings.max_calls),
-        refusals=CallPool("refusals", _CONTROL_THREADS, settings.max_calls),
     )
 
 
@@ -204,6 +207,17 @@ def _spans() -> "Spans":
     return Spans()
 
 
+def _limits(settings: Settings, database: Database) -> Limits:
+    rate = Rate(settings.calls_per_second, settings.call_burst)
+    try:
+        calls = Buckets(rate, settings.rates_file)
+    except OSError as error:
+        raise CannotRun(f"can't use {settings.rates_file}: {error.strerror}") from error
+    streams = StreamLimit(settings.max_streams_per_principal)
+    agent_starts = AgentStarts(database, settings.agent_starts_per_hour)
+    return Limits(calls, streams, agent_starts, settings.max_request_bytes)
+
+
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
         # Calls that wait for the one serving thread: of more than 1,000, gRPC would drop some.
@@ -211,7 +225,8 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING),
         # Two processes on one port would share its connections unnoticed.
         ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", settings.max_request_bytes),
+        # What is larger than requests may be, but not that large, is refused with more words.
+        ("grpc.max_receive_message_length", 4 * settings.max_request_bytes),
         ("grpc.max_send_message_length", -1),
         # Envoy lets 16 KiB of headers through and adds some; gRPC's own 8 KiB would refuse them.
         ("grpc.max_metadata_size", 40_960),

@@ -29,6 +29,14 @@ class Settings(BaseSettings):
     max_calls: int = Field(512, ge=1, description="unary calls at once, waiting ones included")
     max_streams: int = Field(2000, ge=1, description="streams at once")
     max_streams_per_principal: int = Field(1000, ge=1, description="streams of one caller at once")
+    calls_per_second: float = Field(1000, gt=0, description="calls of one caller in the long run")
+    call_burst: int = Field(2000, ge=1, description="calls of one caller at once, after a rest")
+    agent_starts_per_hour: int = Field(
+        100, ge=1, le=10_000, description="calls of one caller that start agent work"
+    )
+    rates_file: Path | None = Field(
+        None, description="where the processes of a machine count calls a second together"
+    )
     checkpoint_seconds: float = Field(
         10, gt=0, le=15, description="after which a quiet stream is sent a cursor"
     )

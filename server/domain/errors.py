@@ -4,6 +4,7 @@ How one becomes a `google.rpc.Status` is the business of the interceptors.
 """
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import ClassVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -23,6 +24,8 @@ class KintsugiError(Exception):
 
     code: ClassVar[code_pb2.Code.ValueType]
     reason: ClassVar[reasons.ErrorReason.ValueType]
+    retry_seconds: float | None = None
+    """After which the same call may succeed, where that is known."""
 
     def __init__(self, message: str, metadata: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -67,6 +70,16 @@ def _fitting(violations: Sequence[Violation]) -> list[Violation]:
         if sum(len(text.encode()) for pair in kept for text in pair) > _MAX_BYTES:
             break
     return kept
+
+
+class RequestTooLarge(InvalidFields):
+    """`most` is in bytes."""
+
+    code = code_pb2.RESOURCE_EXHAUSTED
+    reason = reasons.REQUEST_TOO_LARGE
+
+    def __init__(self, most: int) -> None:
+        super().__init__([("request", f"has more than {most} bytes, which is the most")])
 
 
 class InvalidName(InvalidFields):
@@ -251,8 +264,12 @@ class FeatureNotEnabled(KintsugiError):
 
 
 class _Retriable(KintsugiError):
+    retry_seconds: float = 1
+
     def details(self) -> Sequence[Message]:
-        return [error_details_pb2.RetryInfo(retry_delay=Duration(seconds=1))]
+        delay = Duration()
+        delay.FromNanoseconds(ceil(self.retry_seconds * 1_000_000_000))
+        return [error_details_pb2.RetryInfo(retry_delay=delay)]
 
 
 class Overloaded(_Retriable):
@@ -269,6 +286,43 @@ class TooManyStreams(_Retriable):
 
     def __init__(self, principal: str, limit: int) -> None:
         super().__init__(f"{principal} has {limit} streams open, which is the most; close some")
+
+
+class _QuotaExhausted(_Retriable):
+    """A principal did something as often as it may; `limit` is such as `calls per second`."""
+
+    code = code_pb2.RESOURCE_EXHAUSTED
+    limit: ClassVar[str]
+
+    def __init__(self, principal: str, most: float, wait: float) -> None:
+        """`wait` is in seconds, and positive."""
+        self.principal, self.most, self.retry_seconds = principal, most, wait
+        super().__init__(
+            f"{principal} may make {most:g} {self.limit}; try again in {_seconds(wait)} s"
+        )
+
+    def details(self) -> Sequence[Message]:
+        violation = error_details_pb2.QuotaFailure.Violation(
+            subject=self.principal,
+            description=self.message,
+            quota_id=reasons.ErrorReason.Name(self.reason),
+            quota_value=int(self.most),
+        )
+        return [error_details_pb2.QuotaFailure(violations=[violation]), *super().details()]
+
+
+def _seconds(wait: float) -> str:
+    return f"{wait:.0f}" if wait >= 10 else f"{ceil(wait * 1000) / 1000:g}"
+
+
+class RateLimited(_QuotaExhausted):
+    reason = reasons.RATE_LIMITED
+    limit = "calls a second"
+
+
+class AgentStartsExhausted(_QuotaExhausted):
+    reason = reasons.AGENT_STARTS_EXHAUSTED
+    limit = "calls an hour that start agent work"
 
 
 class ReaderTooSlow(_Retriable):

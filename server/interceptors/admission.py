@@ -55,6 +55,15 @@ class CallPool(ThreadPoolExecutor):
             self.count -= 1
 
 
+class AtOnce(ThreadPoolExecutor):
+    """No threads: what is submitted is done by whoever submits it, before that returns."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
 class StreamLimit:
     """How many streams each principal has in this process, and how many it may have."""
 

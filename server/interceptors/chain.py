@@ -4,6 +4,7 @@ What the layers do is in modules of their own; their order is said here.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -12,11 +13,12 @@ import grpc
 
 from server.domain.errors import Overloaded
 from server.interceptors.access import Access
-from server.interceptors.admission import CallPool, StreamLimit
-from server.interceptors.errors import abort, errors
+from server.interceptors.admission import AtOnce, CallPool
+from server.interceptors.errors import aborting, errors
 from server.interceptors.identity import Callers, identity
+from server.interceptors.limits import Limits
 from server.interceptors.methods import Method
-from server.interceptors.observation import HEALTH_CHECK, attribution, observation
+from server.interceptors.observation import HEALTH_CHECK, attribution, observation, refused
 from server.interceptors.rpc import Rpc
 from server.interceptors.trace import Begin, untraced
 from server.interceptors.validation import checked, lenient, validation
@@ -40,11 +42,10 @@ class Pools:
     unary: CallPool
     streams: CallPool
     health: CallPool
-    refusals: CallPool
 
     @property
     def all(self) -> tuple[CallPool, ...]:
-        return self.unary, self.streams, self.health, self.refusals
+        return self.unary, self.streams, self.health
 
 
 class Chain(grpc.ServerInterceptor):
@@ -54,7 +55,7 @@ class Chain(grpc.ServerInterceptor):
         self,
         methods: Mapping[str, Method],
         pools: Pools,
-        streams: StreamLimit,
+        limits: Limits,
         callers: Callers,
         longest_seconds: float,
         *,
@@ -62,7 +63,7 @@ class Chain(grpc.ServerInterceptor):
     ) -> None:
         self._methods = methods
         self._pools = pools
-        self._streams = streams
+        self._limits = limits
         self._wrapped: dict[str, tuple[CallPool, Handler, Handler]] = {}
         self._identity = identity(callers, longest_seconds)
         self._observation = observation(trace)
@@ -92,19 +93,13 @@ class Chain(grpc.ServerInterceptor):
             with self._inside(self._rpc(path, handler, request, context)) as given:
                 yield from behavior(given, context)
 
-        return _rebuilt(handler, behave_streaming if handler.response_streaming else behave)
+        chosen = behave_streaming if handler.response_streaming else behave
+        return _rebuilt(handler, chosen, self._limits.request_bytes)
 
     def _wrap(self, path: str, handler: Handler) -> tuple[CallPool, Handler, Handler]:
         pool = self._pool(path, handler)
         wrapped = _in_pool(self.around(path, handler), pool)
-        return pool, wrapped, _in_pool(self._refusing(path, handler, pool), self._pools.refusals)
-
-    def _refusing(self, path: str, handler: Handler, pool: CallPool) -> Handler:
-        def refuse(_behavior: Any, request: Any, context: grpc.ServicerContext) -> Any:
-            with self._observation(self._rpc(path, handler, request, context)):
-                abort(context, Overloaded(pool.calls, pool.limit))
-
-        return _rebuilt(handler, refuse)
+        return pool, wrapped, _refusing(path, _kind(handler)[2], pool)
 
     def _pool(self, path: str, handler: Handler) -> CallPool:
         if path == HEALTH_CHECK:
@@ -127,9 +122,11 @@ class Chain(grpc.ServerInterceptor):
             errors(rpc),  # turns what the layers below raise into a status
             self._identity(rpc),  # who calls and until when; what follows may use it
             attribution(rpc),  # what is logged from here on says who calls
-            self._streams.layer(rpc),  # here a stream is one of somebody's
+            self._limits.calls_layer(rpc),  # here a call is one of somebody's
+            self._limits.streams.layer(rpc),
             validation(rpc),  # before what reads names out of the request
             self.access.layer(rpc),  # whether the caller may do that there
+            self._limits.agent_starts_layer(rpc),  # last: what was refused has started nothing
         ):
             if rpc.requests is None:
                 yield rpc.request
@@ -142,17 +139,35 @@ def _kind(handler: Handler) -> tuple[str, Callable[..., Handler], str]:
     return _KINDS[bool(handler.request_streaming), bool(handler.response_streaming)]
 
 
-def _rebuilt(handler: Handler, behave: Callable[[Any, Any, grpc.ServicerContext], Any]) -> Handler:
+def _rebuilt(
+    handler: Handler,
+    behave: Callable[[Any, Any, grpc.ServicerContext], Any],
+    request_bytes: int,
+) -> Handler:
     attribute, make, _ = _kind(handler)
     behavior = getattr(handler, attribute)
     return make(
         lambda request, context: behave(behavior, request, context),
-        request_deserializer=lenient(handler.request_deserializer or bytes),
+        request_deserializer=lenient(handler.request_deserializer or bytes, request_bytes),
         response_serializer=handler.response_serializer,
     )
 
 
-def _in_pool(handler: Handler, pool: CallPool) -> Handler:
+def _refusing(path: str, kind: str, pool: CallPool) -> Handler:
+    """Refuses at once: threads, and the request, cost more than an overloaded server has.
+
+    As a client's stream, whatever the method is, the request is only read by who asks for it.
+    """
+    end = aborting(Overloaded(pool.calls, pool.limit))
+
+    def refuse(_requests: Any, context: grpc.ServicerContext) -> Any:
+        refused(path, kind)
+        end(context)
+
+    return _in_pool(grpc.stream_unary_rpc_method_handler(refuse), AtOnce())
+
+
+def _in_pool(handler: Handler, pool: ThreadPoolExecutor) -> Handler:
     """Sets the threads on the outermost callable: a wrapper around it would drop the attribute."""
     getattr(handler, _kind(handler)[0]).experimental_thread_pool = pool
     return handler

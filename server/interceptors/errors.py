@@ -3,8 +3,9 @@
 What errors there are is said in `domain/errors.py`, how they are sent in `domain/status.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import ceil
 from typing import NoReturn
 
 import grpc
@@ -14,6 +15,8 @@ from server.domain.errors import KintsugiError
 from server.domain.status import status_of
 from server.interceptors.rpc import Rpc
 from server.logs import internal_error
+
+RETRY_AFTER = "retry-after"
 
 
 @contextmanager
@@ -31,6 +34,18 @@ def errors(rpc: Rpc) -> Iterator[None]:
 
 def abort(context: grpc.ServicerContext, error: KintsugiError) -> NoReturn:
     """Ends the call with the error's status."""
+    aborting(error)(context)
+
+
+def aborting(error: KintsugiError) -> Callable[[grpc.ServicerContext], NoReturn]:
+    """What ends calls with the error, made once for all that it ends."""
     status = rpc_status.to_status(status_of(error))
-    context.set_trailing_metadata(status.trailing_metadata)
-    context.abort(status.code, status.details)
+    metadata = status.trailing_metadata
+    if error.retry_seconds is not None:  # in whole seconds, as HTTP has it
+        metadata = (*metadata, (RETRY_AFTER, str(ceil(error.retry_seconds))))
+
+    def end(context: grpc.ServicerContext) -> NoReturn:
+        context.set_trailing_metadata(metadata)
+        context.abort(status.code, status.details)
+
+    return end

@@ -37,6 +37,7 @@ class Method:
     named: tuple[str, ...]
     rules: RequestRules
     body: Descriptor | None
+    starts_agent_work: bool
 
 
 def declared_methods(services: Iterable[ServiceDescriptor]) -> dict[str, Method]:
@@ -53,12 +54,18 @@ def _declared(
     service: ServiceDescriptor, method: MethodDescriptor, patterns: Mapping[str, Patterns]
 ) -> Method:
     path = f"/{service.full_name}/{method.name}"
-    permission = method.GetOptions().Extensions[options_pb2.permission]
-    if not permission:
+    options = method.GetOptions().Extensions
+    if not options[options_pb2.permission]:
         raise UndeclaredPermission(path)
-    feature = method.GetOptions().Extensions[options_pb2.feature]
-    rules = RequestRules(method.input_type, patterns)
-    return Method(path, permission, feature, _named(method), rules, _body(method))
+    return Method(
+        path,
+        options[options_pb2.permission],
+        options[options_pb2.feature],
+        _named(method),
+        RequestRules(method.input_type, patterns),
+        _body(method),
+        starts_agent_work=options[options_pb2.starts_agent_work],
+    )
 
 
 def _named(method: MethodDescriptor) -> tuple[str, ...]:

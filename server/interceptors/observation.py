@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
+import grpc
 import structlog
 from prometheus_client import Counter, Histogram
 from structlog.contextvars import bind_contextvars, clear_contextvars
@@ -76,6 +77,12 @@ def _count(rpc: Rpc, code: str, seconds: float) -> None:
     handled, histogram = _ended(rpc.path, rpc.kind, code)
     handled.inc()
     histogram.observe(seconds)
+
+
+def refused(path: str, kind: str) -> None:
+    """Counts a call that was refused unseen; a line for each would cost more than refusing it."""
+    _started(path, kind).inc()
+    _ended(path, kind, grpc.StatusCode.RESOURCE_EXHAUSTED.name)[0].inc()
 
 
 @cache

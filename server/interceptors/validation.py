@@ -10,15 +10,19 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from server.domain.errors import InvalidFields
+from server.domain.errors import InvalidFields, RequestTooLarge
 from server.interceptors.json_keys import check_json_keys
 from server.interceptors.methods import Method
 from server.interceptors.rpc import Rpc
 
+_NO_MESSAGE = "isn't a message of this method; in names, too, text must be valid UTF-8"
+
 
 @dataclass(frozen=True)
 class Malformed:
-    """Stands for a request that isn't a message: bytes that don't decode, text that isn't UTF-8."""
+    """Stands for a request that isn't a message, and says why."""
+
+    error: InvalidFields
 
 
 @contextmanager
@@ -34,21 +38,22 @@ def validation(rpc: Rpc) -> Iterator[None]:
 def checked(method: Method | None, request: Any) -> Any:
     """The request, if it is as declared. A client's stream is checked message by message."""
     if isinstance(request, Malformed):
-        what = "isn't a message of this method; in names, too, text must be valid UTF-8"
-        raise InvalidFields([("request", what)])
+        raise request.error
     violations = method.rules.violations(request) if method else []
     if violations:
         raise InvalidFields(violations)
     return request
 
 
-def lenient(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+def lenient(deserializer: Callable[[bytes], Any], most_bytes: int) -> Callable[[bytes], Any]:
     """Answers Malformed where the deserializer fails, so that the error gets its right status."""
 
     def deserialize(data: bytes) -> Any:
+        if len(data) > most_bytes:
+            return Malformed(RequestTooLarge(most_bytes))
         try:
             return deserializer(data)
-        except DecodeError:
-            return Malformed()
+        except DecodeError:  # bytes that don't decode, text that isn't UTF-8
+            return Malformed(InvalidFields([("request", _NO_MESSAGE)]))
 
     return deserialize

@@ -50,6 +50,8 @@ def configuration(port: int, servers: Sequence[str]) -> dict[str, Any]:
     resources["listeners"][0]["address"]["socket_address"]["port_value"] = port
     for cluster in resources["clusters"]:
         cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": list(map(_endpoint, servers))}]
+    for threshold in resources["clusters"][0]["circuit_breakers"]["thresholds"]:
+        threshold["max_requests"] *= max(1, len(servers))
     for node in _mappings(config):
         if "proto_descriptor" in node:
             node["proto_descriptor"] = str(files.path(DESCRIPTORS))

@@ -225,6 +225,7 @@ class Supervisor:
         kept.setdefault("KINTSUGI_GRACE_SECONDS", str(_GRACE_SECONDS))
         return kept | {
             "KINTSUGI_DATABASE_URL": self._database_url,
+            "KINTSUGI_RATES_FILE": str(self._data.run / "rates"),
             "PROMETHEUS_MULTIPROC_DIR": str(self._data.metrics),
         }
 

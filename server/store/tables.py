@@ -244,6 +244,15 @@ exception_count_deltas = Table(
 )
 """How many exceptions of a kind a change made more, or less."""
 
+agent_starts = Table(
+    "agent_starts",
+    metadata,
+    _column("principal", Text),
+    _column("times", ARRAY(TIMESTAMP(timezone=True))),
+    PrimaryKeyConstraint("principal"),
+)
+"""When each principal, in whatever workspaces, has begun agent work; at least the last hour's."""
+
 changes = Table(
     "changes",
     metadata,

@@ -291,7 +291,7 @@ def test_calls_that_stay_open_take_no_places_of_others(edges: Edges) -> None:
         assert all(next(call) for call in held)
         with pytest.raises(grpc.RpcError) as refused:
             next(watch(b"", timeout=30))
-        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert httpx.get(f"http://{edge}{EXCEPTIONS}", timeout=30).status_code == 200
         for call in held:
             call.cancel()

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool
@@ -12,9 +12,13 @@ from google.protobuf.wrappers_pb2 import StringValue
 from kintsugi.v1 import options_pb2
 
 from server.domain.access import Membership
+from server.domain.rates import Rate
 from server.interceptors.admission import CallPool, StreamLimit
+from server.interceptors.buckets import Buckets
 from server.interceptors.chain import Chain, Pools
+from server.interceptors.limits import Limits
 from server.interceptors.methods import declared_methods
+from server.operations.agent_starts import AgentStarts
 from server.operations.authentication import Caller
 from tests.identity import authorized
 
@@ -33,11 +37,15 @@ HANDLERS: dict[str, Any] = {
 SERVICE = "probe.Probe"
 WORKSPACE = "organizations/o/workspaces/w"
 ADA = Membership("0", frozenset(["probe.use"]))
+REQUEST_BYTES = 100_000
+OFTEN = Rate(calls=1_000_000, burst=1000)
+NO_AGENT_STARTS = cast("AgentStarts", None)
+"""For a server none of whose methods starts agent work."""
 
 Behavior = Callable[[], str]
 
 
-def service(*, permission: str) -> ServiceDescriptor:
+def service(*, permission: str, starts_agent_work: bool = False) -> ServiceDescriptor:
     """The probe's descriptor; an empty permission is as good as none."""
     file = descriptor_pb2.FileDescriptorProto(
         name="probe.proto", package="probe", dependency=["google/protobuf/wrappers.proto"]
@@ -52,6 +60,7 @@ def service(*, permission: str) -> ServiceDescriptor:
             server_streaming=server_streams,
         )
         method.options.Extensions[options_pb2.permission] = permission
+        method.options.Extensions[options_pb2.starts_agent_work] = starts_agent_work
     pool = descriptor_pool.DescriptorPool()
     wrappers = descriptor_pb2.FileDescriptorProto()
     StringValue.DESCRIPTOR.file.CopyToProto(wrappers)
@@ -68,17 +77,29 @@ class Everybody:
 
 
 class Probe:
-    """A running server whose four methods all answer what `behavior` answers."""
+    """A running server whose four methods all answer what `behavior` answers.
 
-    def __init__(self, behavior: Behavior, *, threads: int = 2, limit: int = 4) -> None:
+    With `agent_starts` all of them start agent work.
+    """
+
+    def __init__(
+        self,
+        behavior: Behavior,
+        *,
+        threads: int = 2,
+        limit: int = 4,
+        rate: Rate = OFTEN,
+        agent_starts: AgentStarts | None = None,
+    ) -> None:
         self.pools = Pools(
             unary=CallPool("calls", threads, limit),
             streams=CallPool("streams", threads, limit),
             health=CallPool("health checks", 1, 100),
-            refusals=CallPool("refusals", 1, 100),
         )
-        methods = declared_methods([service(permission="probe.use")])
-        chain = Chain(methods, self.pools, StreamLimit(limit), Everybody(), 30)
+        probe = service(permission="probe.use", starts_agent_work=agent_starts is not None)
+        counted = agent_starts or NO_AGENT_STARTS
+        limits = Limits(Buckets(rate), StreamLimit(limit), counted, REQUEST_BYTES)
+        chain = Chain(declared_methods([probe]), self.pools, limits, Everybody(), 30)
         self._server = grpc.server(self.pools.unary, interceptors=[chain])
         self._server.add_generic_rpc_handlers([_handlers(behavior)])
         port = self._server.add_insecure_port("127.0.0.1:0")

@@ -21,7 +21,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1.exception_service_pb2 import ResolveExceptionRequest
 
-from tests.integration.client import Client, batch, new_exception, reason
+from tests.integration.client import Client, batch, new_exception, reason, violations
 from tests.integration.conftest import StartServer
 from tests.integration.waiting import until
 
@@ -67,6 +67,8 @@ def test_a_request_of_more_than_4_mib_is_refused(client: Client) -> None:
     with pytest.raises(grpc.RpcError) as error:
         batch(client, *large)
     assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert reason(error.value) == "REQUEST_TOO_LARGE"
+    assert violations(error.value) == {"request": "has more than 4259840 bytes, which is the most"}
     assert len(batch(client, *large[:17])) == 17
 
 

@@ -12,7 +12,9 @@ from kintsugi.v1 import exception_service_pb2 as service
 
 from server import app
 from server.interceptors.admission import CallPool, StreamLimit
+from server.interceptors.buckets import Buckets
 from server.interceptors.chain import Chain, Pools
+from server.interceptors.limits import Limits
 from server.interceptors.methods import declared_methods
 from server.store.connection import Database
 from server.store.notifier import Notifier
@@ -20,6 +22,7 @@ from server.store.store import Store
 from server.streams.hub import Hub
 from server.streams.reader import Patience
 from tests.integration.client import WORKSPACE, new_exception, new_thread
+from tests.integration.probe import NO_AGENT_STARTS, OFTEN, REQUEST_BYTES
 
 METHODS = {
     name: method
@@ -60,7 +63,8 @@ def call(database: str) -> Iterator[Call]:
     served = app.services(store, Hub(store, database, Patience(10, 15)))
     pool = CallPool("calls", 1, 1)
     methods = declared_methods(descriptor for descriptor, _, _ in served)
-    chain = Chain(methods, Pools(pool, pool, pool, pool), StreamLimit(1), longest_seconds=30)
+    limits = Limits(Buckets(OFTEN), StreamLimit(1), NO_AGENT_STARTS, REQUEST_BYTES)
+    chain = Chain(methods, Pools(pool, pool, pool), limits, longest_seconds=30)
     servicers = {
         descriptor: Intercepted(chain, descriptor.full_name, servicer)
         for descriptor, _, servicer in served

@@ -128,6 +128,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The workspace has not switched on the feature that this needs.
     PERMISSION_DENIED with the metadata `feature`.
     """
+    RATE_LIMITED: _ErrorReason.ValueType  # 26
+    """The caller makes more calls a second than one caller may. RESOURCE_EXHAUSTED
+    with a `QuotaFailure` and a `RetryInfo`. Sample: "users/ada may make 1000
+    calls a second; try again in 0.012 s".
+    """
+    AGENT_STARTS_EXHAUSTED: _ErrorReason.ValueType  # 27
+    """The caller started work of agents as often within the last hour as one
+    caller may. RESOURCE_EXHAUSTED with a `QuotaFailure` and a `RetryInfo`.
+    Sample: "users/ada may make 100 calls an hour that start agent work; try
+    again in 1260 s".
+    """
+    REQUEST_TOO_LARGE: _ErrorReason.ValueType  # 28
+    """The request is larger than 4 MiB. RESOURCE_EXHAUSTED with a `BadRequest`,
+    over HTTP with the status 413. Sample: field `request`, "has more than
+    4194304 bytes, which is the most".
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the `google.rpc.ErrorInfo` that comes with
@@ -240,5 +256,21 @@ takes guideEntries.approve".
 FEATURE_NOT_ENABLED: ErrorReason.ValueType  # 25
 """The workspace has not switched on the feature that this needs.
 PERMISSION_DENIED with the metadata `feature`.
+"""
+RATE_LIMITED: ErrorReason.ValueType  # 26
+"""The caller makes more calls a second than one caller may. RESOURCE_EXHAUSTED
+with a `QuotaFailure` and a `RetryInfo`. Sample: "users/ada may make 1000
+calls a second; try again in 0.012 s".
+"""
+AGENT_STARTS_EXHAUSTED: ErrorReason.ValueType  # 27
+"""The caller started work of agents as often within the last hour as one
+caller may. RESOURCE_EXHAUSTED with a `QuotaFailure` and a `RetryInfo`.
+Sample: "users/ada may make 100 calls an hour that start agent work; try
+again in 1260 s".
+"""
+REQUEST_TOO_LARGE: ErrorReason.ValueType  # 28
+"""The request is larger than 4 MiB. RESOURCE_EXHAUSTED with a `BadRequest`,
+over HTTP with the status 413. Sample: field `request`, "has more than
+4194304 bytes, which is the most".
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19kintsugi/v1/options.proto\x12\x0bkintsugi.v1\x1a google/protobuf/descriptor.proto\"-\n\x05Limit\x12\x11\n\tmax_bytes\x18\x01 \x01(\x05\x12\x11\n\tmax_items\x18\x02 \x01(\x05:4\n\npermission\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\t:1\n\x07\x66\x65\x61ture\x12\x1e.google.protobuf.MethodOptions\x18\xd3\x86\x03 \x01(\t:B\n\x05limit\x12\x1d.google.protobuf.FieldOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x12.kintsugi.v1.Limit:1\n\x08wildcard\x12\x1d.google.protobuf.FieldOptions\x18\xd2\x86\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19kintsugi/v1/options.proto\x12\x0bkintsugi.v1\x1a google/protobuf/descriptor.proto\"-\n\x05Limit\x12\x11\n\tmax_bytes\x18\x01 \x01(\x05\x12\x11\n\tmax_items\x18\x02 \x01(\x05:4\n\npermission\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\t:1\n\x07\x66\x65\x61ture\x12\x1e.google.protobuf.MethodOptions\x18\xd3\x86\x03 \x01(\t:;\n\x11starts_agent_work\x12\x1e.google.protobuf.MethodOptions\x18\xd4\x86\x03 \x01(\x08:B\n\x05limit\x12\x1d.google.protobuf.FieldOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x12.kintsugi.v1.Limit:1\n\x08wildcard\x12\x1d.google.protobuf.FieldOptions\x18\xd2\x86\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)

@@ -48,6 +48,7 @@ Global___Limit: _TypeAlias = Limit  # noqa: Y015
 
 PERMISSION_FIELD_NUMBER: _builtins.int
 FEATURE_FIELD_NUMBER: _builtins.int
+STARTS_AGENT_WORK_FIELD_NUMBER: _builtins.int
 LIMIT_FIELD_NUMBER: _builtins.int
 WILDCARD_FIELD_NUMBER: _builtins.int
 permission: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
@@ -58,6 +59,10 @@ to start with a method that has none.
 feature: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
 """The feature that the workspace must have switched on for the method, for
 example `agent_ai`; none if empty.
+"""
+starts_agent_work: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.bool]
+"""Whether a method starts work of an agent's. How often a caller may do that
+within an hour is limited.
 """
 limit: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___Limit]
 """How large a field may be. A request that exceeds it is INVALID_ARGUMENT and
