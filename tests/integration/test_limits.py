@@ -69,8 +69,8 @@ def test_more_calls_a_second_than_one_caller_may_are_refused(start: Start, kind:
     error = refused(lambda: probe.call(kind))
     assert reason(error) == "RATE_LIMITED"
     [violation] = detail(error, error_details_pb2.QuotaFailure).violations
-    assert (violation.subject, violation.quota_id) == ("users/local", "RATE_LIMITED")
-    assert "users/local may make 0.001 calls a second" in violation.description
+    assert (violation.subject, violation.quota_id) == ("users/ada", "RATE_LIMITED")
+    assert "users/ada may make 0.001 calls a second" in violation.description
     delay = detail(error, error_details_pb2.RetryInfo).retry_delay
     assert 900 < delay.seconds < 1000
     assert retry_after(error) == str(delay.seconds + 1)
@@ -138,7 +138,7 @@ def test_more_agent_work_an_hour_than_one_caller_may_start_is_refused(
     error = refused(lambda: probe.call(kind))
     assert reason(error) == "AGENT_STARTS_EXHAUSTED"
     [violation] = detail(error, error_details_pb2.QuotaFailure).violations
-    assert (violation.subject, violation.quota_value) == ("users/local", 3)
+    assert (violation.subject, violation.quota_value) == ("users/ada", 3)
     assert "3 calls an hour that start agent work" in violation.description
     delay = detail(error, error_details_pb2.RetryInfo).retry_delay
     assert 3500 < delay.seconds < 3600
