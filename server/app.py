@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from kintsugi.v1 import (
+    audit_service_pb2,
     event_service_pb2,
     event_source_service_pb2,
     exception_service_pb2,
     guide_entry_service_pb2,
     workspace_service_pb2,
 )
+from kintsugi.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from kintsugi.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from kintsugi.v1.event_source_service_pb2_grpc import add_EventSourceServiceServicer_to_server
 from kintsugi.v1.exception_service_pb2_grpc import add_ExceptionServiceServicer_to_server
@@ -31,11 +34,15 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from server import logs
 from server.config import Settings, unknown_variables
+from server.domain.errors import KintsugiError
 from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.methods import declared_methods
+from server.interceptors.refusals import RefusedCalls
 from server.operations.counting import keep_folding
 from server.operations.generation import watch_orphans
+from server.operations.sealing import count_refused, keep_pruning, keep_sealing
+from server.services.audit import AuditService
 from server.services.event_source import EventSourceService
 from server.services.events import EventService
 from server.services.exceptions import ExceptionService
@@ -65,12 +72,14 @@ class CannotRun(Exception):
 
 def services(store: Store, hub: Hub) -> list[Served]:
     """Everything that a server process serves, besides health and reflection."""
+    audit = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
     events = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
     event_source = event_source_service_pb2.DESCRIPTOR.services_by_name["EventSourceService"]
     exceptions = exception_service_pb2.DESCRIPTOR.services_by_name["ExceptionService"]
     guide_entries = guide_entry_service_pb2.DESCRIPTOR.services_by_name["GuideEntryService"]
     workspaces = workspace_service_pb2.DESCRIPTOR.services_by_name["WorkspaceService"]
     return [
+        (audit, add_AuditServiceServicer_to_server, AuditService(store)),
         (events, add_EventServiceServicer_to_server, EventService(store, hub)),
         (event_source, add_EventSourceServiceServicer_to_server, EventSourceService(hub)),
         (exceptions, add_ExceptionServiceServicer_to_server, ExceptionService(store, hub)),
@@ -93,8 +102,15 @@ class Server:
             Patience(settings.checkpoint_seconds, settings.slow_reader_seconds),
         )
         # While the database is away, what is tried so often must not slow the calls' own return.
-        self._counting = Database(settings.database_url, connections=1)
-        self._repetitions = [watch_orphans(store), keep_folding(self._counting)]
+        self._upkeep = Store(Database(settings.database_url, connections=2), self._notifier)
+        self._refused = RefusedCalls()
+        self._repetitions = [
+            watch_orphans(store),
+            keep_folding(self._upkeep.database),
+            keep_sealing(self._upkeep, self._refused),
+        ]
+        if settings.audit_retention_days:
+            self._repetitions.append(keep_pruning(self._upkeep, settings.audit_retention_days))
         self._health = Health(lambda: self._hub.is_fresh)
         self._grpc = self._build(services(store, self._hub))
 
@@ -116,15 +132,17 @@ class Server:
         self._hub.close()
         for repetition in self._repetitions:
             repetition.close()
+        with suppress(KintsugiError):
+            count_refused(self._upkeep, self._refused)
         self._notifier.close()
-        self._counting.close()
+        self._upkeep.database.close()
         self._database.close()
 
     def _build(self, served: Sequence[Served]) -> grpc.Server:
         pools = _pools(self._settings)
         methods = declared_methods(descriptor for descriptor, _, _ in served)
         streams = StreamLimit(self._settings.max_streams_per_principal)
-        chain = Chain(methods, pools, streams, self._settings.deadline_seconds)
+        chain = Chain(methods, pools, streams, self._settings.deadline_seconds, self._refused)
         server = grpc.server(pools.unary, interceptors=[chain], options=_options(self._settings))
         for _, add, servicer in served:
             add(servicer, server)

@@ -6,11 +6,14 @@ What `kintsugi up` starts around the servers has its own flags, in `cli/up.py`.
 import os
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX = "KINTSUGI_"
 _OTHER_VARIABLES = {"KINTSUGI_SERVER", "KINTSUGI_TOKEN", "KINTSUGI_WORKSPACE", "KINTSUGI_SOAK"}
+
+LEAST_AUDIT_DAYS = 30
+"""The database itself lets nobody remove what is younger."""
 
 
 class Settings(BaseSettings):
@@ -35,7 +38,17 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(4_259_840, ge=1024, description="4 MiB and the field around it")
     deadline_seconds: float = Field(30, gt=0, description="the longest that a unary call may take")
     grace_seconds: float = Field(3, ge=0, description="what calls in flight get at the end")
+    audit_retention_days: int = Field(
+        0, ge=0, description="for which audit entries are kept, 30 at least; 0: for ever"
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+    @field_validator("audit_retention_days")
+    @classmethod
+    def _check_retention(cls, days: int) -> int:
+        if 0 < days < LEAST_AUDIT_DAYS:
+            raise ValueError(f"must be 0, for ever, or at least {LEAST_AUDIT_DAYS}")
+        return days
 
 
 def unknown_variables() -> list[str]:

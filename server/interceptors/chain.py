@@ -16,6 +16,7 @@ from server.interceptors.errors import abort, errors
 from server.interceptors.identity import identity
 from server.interceptors.methods import Method
 from server.interceptors.observation import HEALTH_CHECK, observation
+from server.interceptors.refusals import RefusedCalls
 from server.interceptors.rpc import Rpc
 from server.interceptors.validation import checked, lenient, validation
 
@@ -50,12 +51,14 @@ class Chain(grpc.ServerInterceptor):
         pools: Pools,
         streams: StreamLimit,
         longest_seconds: float,
+        refused: RefusedCalls,
     ) -> None:
         self._methods = methods
         self._pools = pools
         self._streams = streams
         self._wrapped: dict[str, tuple[CallPool, Handler, Handler]] = {}
         self._identity = identity(longest_seconds)
+        self._refused = refused
 
     def intercept_service(
         self, continuation: Any, handler_call_details: grpc.HandlerCallDetails
@@ -116,6 +119,7 @@ class Chain(grpc.ServerInterceptor):
             observation(rpc),  # outermost, so that it sees every status
             errors(rpc),  # turns what the layers below raise into a status
             self._identity(rpc),  # who calls and until when; what follows may use it
+            self._refused.layer(rpc),  # knows who is refused by what follows
             self._streams.layer(rpc),  # here a stream is one of somebody's
             validation(rpc),  # last, so that nothing about the API is told to strangers
         ):

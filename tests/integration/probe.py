@@ -14,6 +14,7 @@ from kintsugi.v1 import options_pb2
 from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.methods import declared_methods
+from server.interceptors.refusals import RefusedCalls
 
 KINDS = {
     "UnaryUnary": (False, False),
@@ -65,9 +66,9 @@ class Probe:
             health=CallPool("health checks", 1, 100),
             refusals=CallPool("refusals", 1, 100),
         )
-        chain = Chain(
-            declared_methods([service(permission="probe.use")]), self.pools, StreamLimit(limit), 30
-        )
+        self.refused = RefusedCalls()
+        methods = declared_methods([service(permission="probe.use")])
+        chain = Chain(methods, self.pools, StreamLimit(limit), 30, self.refused)
         self._server = grpc.server(self.pools.unary, interceptors=[chain])
         self._server.add_generic_rpc_handlers([_handlers(behavior)])
         port = self._server.add_insecure_port("127.0.0.1:0")

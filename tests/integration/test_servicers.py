@@ -14,6 +14,7 @@ from server import app
 from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.methods import declared_methods
+from server.interceptors.refusals import RefusedCalls
 from server.store.connection import Database
 from server.store.notifier import Notifier
 from server.store.store import Store
@@ -60,7 +61,8 @@ def call(database: str) -> Iterator[Call]:
     served = app.services(store, Hub(store, database, Patience(10, 15)))
     pool = CallPool("calls", 1, 1)
     methods = declared_methods(descriptor for descriptor, _, _ in served)
-    chain = Chain(methods, Pools(pool, pool, pool, pool), StreamLimit(1), longest_seconds=30)
+    pools = Pools(pool, pool, pool, pool)
+    chain = Chain(methods, pools, StreamLimit(1), longest_seconds=30, refused=RefusedCalls())
     servicers = {
         descriptor: Intercepted(chain, descriptor.full_name, servicer)
         for descriptor, _, servicer in served
