@@ -177,9 +177,15 @@ def run(settings: Settings) -> None:
     _log.info("stopped", pid=os.getpid())
 
 
-def migrate(url: str) -> None:
-    """Brings a database's schema to the newest version. Raises CannotRun."""
-    _reach(store.migrate, url)
+def migrate(url: str, app_role: str = "") -> None:
+    """Brings a database's schema to the newest version, for servers that use it as `app_role`.
+
+    Raises CannotRun.
+    """
+    try:
+        _reach(lambda url: store.migrate(url, app_role), url)
+    except store.NoSuchRole as error:
+        raise CannotRun(f"there is no role {app_role}: create it first") from error
 
 
 def _reach(use: Callable[[str], None], url: str) -> None:

@@ -170,50 +170,30 @@ def test_an_untouched_chain_is_whole(client: Client, audited: Audit) -> None:
     assert answer.checkpoint == f"600:{audited.kept(filter='sequence = 600')[0].hash}"
 
 
+COPY = (
+    "INSERT INTO audit_entries SELECT workspace, {}, type, principal, token, address, method,"
+    " resource, outcome, count, before, after, create_time, hash FROM audit_entries WHERE id = {}"
+)
+CHANGE = "UPDATE audit_entries SET {} WHERE id = 7"
+REMOVE = "DELETE FROM audit_entries WHERE id = {}"
+MOVE = "UPDATE audit_entries SET id = {} WHERE id {}"
+
 TAMPERING = {
-    "a changed text": ("UPDATE audit_entries SET principal = 'users/eve' WHERE id = 7", 7),
-    "a changed image": ("UPDATE audit_entries SET after = '{}' WHERE id = 7", 7),
-    "a changed time": (
-        "UPDATE audit_entries SET create_time = create_time + interval '1 us' WHERE id = 7",
-        7,
-    ),
-    "a changed hash": ("UPDATE audit_entries SET hash = sha256('x') WHERE id = 7", 7),
-    "the first one deleted": ("DELETE FROM audit_entries WHERE id = 1", 1),
-    "one deleted": ("DELETE FROM audit_entries WHERE id = 7", 7),
-    "the last one deleted": ("DELETE FROM audit_entries WHERE id = 20", 20),
-    "all deleted": ("DELETE FROM audit_entries", 1),
+    "a changed text": ([CHANGE.format("principal = 'users/eve'")], 7),
+    "a changed image": ([CHANGE.format("after = '{}'")], 7),
+    "a changed time": ([CHANGE.format("create_time = create_time + interval '1 us'")], 7),
+    "a changed hash": ([CHANGE.format("hash = sha256('x')")], 7),
+    "the first one deleted": ([REMOVE.format(1)], 1),
+    "one deleted": ([REMOVE.format(7)], 7),
+    "the last one deleted": ([REMOVE.format(20)], 20),
+    "all deleted": (["DELETE FROM audit_entries"], 1),
     "one deleted, the others moved up": (
-        (
-            "DELETE FROM audit_entries WHERE id = 7;"
-            "UPDATE audit_entries SET id = -id WHERE id > 7;"
-            "UPDATE audit_entries SET id = -id - 1 WHERE id < 0"
-        ),
+        [REMOVE.format(7), MOVE.format("-id", "> 7"), MOVE.format("-id - 1", "< 0")],
         7,
     ),
-    "two exchanged": (
-        (
-            "UPDATE audit_entries SET id = -id WHERE id IN (7, 9);"
-            "UPDATE audit_entries SET id = 16 + id WHERE id < 0"
-        ),
-        7,
-    ),
-    "one inserted at the end": (
-        (
-            "INSERT INTO audit_entries SELECT workspace, 21, type, principal, token, address, method,"
-            " resource, outcome, count, before, after, create_time, hash"
-            " FROM audit_entries WHERE id = 20"
-        ),
-        21,
-    ),
-    "one put in place of another": (
-        (
-            "DELETE FROM audit_entries WHERE id = 7;"
-            "INSERT INTO audit_entries SELECT workspace, 7, type, principal, token, address, method,"
-            " resource, outcome, count, before, after, create_time, hash"
-            " FROM audit_entries WHERE id = 8"
-        ),
-        7,
-    ),
+    "two exchanged": ([MOVE.format("-id", "IN (7, 9)"), MOVE.format("16 + id", "< 0")], 7),
+    "one inserted at the end": ([COPY.format(21, 20)], 21),
+    "one put in place of another": ([REMOVE.format(7), COPY.format(7, 8)], 7),
 }
 
 
@@ -223,7 +203,7 @@ def test_the_first_broken_link_is_found(client: Client, audited: Audit, tamperin
     raise_some(client, 20)
     audited.seal()
     assert audited.broken() is None
-    for statement in statements.split(";"):
+    for statement in statements:
         audited.sql(statement)
     assert audited.broken() == sequence
 
