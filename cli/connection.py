@@ -49,16 +49,19 @@ class Connection:
         return cls(settings.server(), settings.token())
 
     def call(
-        self, method: "grpc.UnaryUnaryMultiCallable[Request, Answer]", request: Request
+        self,
+        method: "grpc.UnaryUnaryMultiCallable[Request, Answer]",
+        request: Request,
+        seconds: float = DEADLINE,
     ) -> Answer:
         for pause in PAUSES:
             try:
-                return self._call_once(method, request)
+                return self._call_once(method, request, seconds)
             except ServiceError as error:
                 if not error.found_nobody:
                     raise
             time.sleep(pause)
-        return self._call_once(method, request)
+        return self._call_once(method, request, seconds)
 
     def follow(
         self,
@@ -82,10 +85,13 @@ class Connection:
         return iter(following)
 
     def _call_once(
-        self, method: "grpc.UnaryUnaryMultiCallable[Request, Answer]", request: Request
+        self,
+        method: "grpc.UnaryUnaryMultiCallable[Request, Answer]",
+        request: Request,
+        seconds: float,
     ) -> Answer:
         try:
-            return method(request, timeout=DEADLINE, metadata=self._metadata)
+            return method(request, timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             raise ServiceError.of_call(error, self._server) from None
 

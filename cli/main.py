@@ -18,6 +18,7 @@ COMMANDS = {
         "List, watch, resolve and otherwise handle exceptions.",
     ),
     "guides": ("cli.guides:guides", "Read, approve and edit what was learned."),
+    "audit": ("cli.audit:audit", "Read who did what, verify and export it."),
     "events": ("cli.events:events", "Read, follow and write what is said about a run."),
 }
 """Name of a subcommand: where it lives, and one line for `--help`, which imports none of them."""
