@@ -19,7 +19,7 @@ CONTENT: dict[str, str] = {
     **dict.fromkeys(("type", "principal", "token", "address", "method"), "text"),
     **dict.fromkeys(("resource", "outcome"), "text"),
     "count": "integer",
-    **dict.fromkeys(("before", "after"), "text"),
+    **dict.fromkeys(("before", "after"), "json"),
     "create_time": "bigint",
 }
 """What is hashed behind the workspace and the sequence, in this order, and how it is sent."""

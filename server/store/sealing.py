@@ -53,7 +53,7 @@ _NEW_CHANGES = Query(
         FROM changes
         WHERE workspace = :workspace AND {_DECIDED}
             AND (epoch, xid, id) > (:epoch, CAST(:xid AS xid8), :change)
-        ORDER BY epoch, xid, id
+        ORDER BY changes.epoch, changes.xid, changes.id
         LIMIT {BATCH}
         """
     )
@@ -77,22 +77,23 @@ _TAKE_PENDING = Query(
     )
 )
 
-_SENT = {"id": "bigint", **CONTENT, "hash": "bytea"}
+_SENT = {"id": "bigint", **CONTENT, "hash": "text"}
 _APPEND = Query(
     text(
         f"""
         WITH given AS (
-            SELECT * FROM unnest({", ".join(f"CAST(:{n} AS {t}[])" for n, t in _SENT.items())})
-                AS given ({", ".join(_SENT)})
+            SELECT * FROM json_to_recordset(CAST(:entries AS json))
+                AS given ({", ".join(f"{name} {kind}" for name, kind in _SENT.items())})
         ), entries AS (
             INSERT INTO audit_entries (workspace, {", ".join(_SENT)})
             SELECT CAST(:workspace AS uuid), id, type, principal, token, address, method, resource,
-                outcome, count, before::json, after::json,
-                timestamptz 'epoch' + create_time * interval '1 microsecond', hash
+                outcome, count, before, after,
+                timestamptz 'epoch' + create_time * interval '1 microsecond', decode(hash, 'hex')
             FROM given
         )
         INSERT INTO audit_seals (workspace, id, hash, epoch, xid, change)
-        SELECT CAST(:workspace AS uuid), id, hash, :epoch, CAST(:xid AS xid8), :change
+        SELECT CAST(:workspace AS uuid), id, decode(hash, 'hex'), :epoch, CAST(:xid AS xid8),
+            :change
         FROM given ORDER BY id DESC LIMIT 1
         RETURNING id
         """
@@ -193,7 +194,7 @@ def seal(transaction: Transaction, workspace: str) -> int:
     if contents:
         epoch, xid, change = changes[-1][:3] if changes else head[2:]
         place = {"workspace": workspace, "epoch": epoch, "xid": xid, "change": change}
-        transaction.one(_APPEND, place | _chained(workspace, head, contents))
+        transaction.one(_APPEND, place | {"entries": _chained(workspace, head, contents)})
     return len(contents)
 
 
@@ -209,12 +210,19 @@ def _of_pending(content: Row) -> Row:
     return (*said, masked(before), masked(after), create_time)
 
 
-def _chained(workspace: str, head: _Head, contents: Sequence[Row]) -> dict[str, Any]:
-    """The entries as columns, with their places and hashes."""
-    hashes, previous = [], head.hash or GENESIS
-    ids = range(head.id + 1, head.id + 1 + len(contents))
-    for id, content in zip(ids, contents, strict=True):
+def _chained(workspace: str, head: _Head, contents: Sequence[Row]) -> str:
+    """The entries with their places and hashes, as a JSON array."""
+    entries, previous = [], head.hash or GENESIS
+    for id, content in enumerate(contents, start=head.id + 1):
         previous = digest(workspace, previous, id, content)
-        hashes.append(previous)
-    columns = map(list, zip(*contents, strict=True))
-    return {**dict(zip(CONTENT, columns, strict=True)), "id": list(ids), "hash": hashes}
+        entries.append(_as_json(id, content, previous))
+    return f"[{','.join(entries)}]"
+
+
+def _as_json(id: int, content: Row, hash: bytes) -> str:
+    """`before` and `after` stay the very text that was hashed."""
+    fields = {"id": json.dumps(id), "hash": json.dumps(hash.hex())}
+    for name, value in zip(CONTENT, content, strict=True):
+        is_json = CONTENT[name] == "json" and value is not None
+        fields[name] = value if is_json else json.dumps(value)
+    return "{" + ",".join(f'"{name}":{value}' for name, value in fields.items()) + "}"

@@ -294,12 +294,19 @@ def test_many_writers_and_two_sealers_leave_no_gap_and_no_double(
     audited.close()
 
 
-def test_changes_that_were_there_before_the_audit_are_sealed_in_their_order(
-    client: Client, audited: Audit
-) -> None:
-    raise_some(client, 5)
-    [order] = audited.sql("SELECT array_agg(resource ORDER BY epoch, xid, id) FROM changes")
-    assert [each.resource for each in audited.sealed()] == order[0]
+def test_changes_are_sealed_in_the_order_of_their_transactions(audited: Audit) -> None:
+    """As numbers: 9 before 10 and 100, over more than a batch; those of an earlier epoch first."""
+    audited.sql("INSERT INTO clusters VALUES (2, 1, now())")
+    audited.sql(
+        "INSERT INTO changes (workspace, epoch, xid, principal, method, resource, after)"
+        f" SELECT uid, 1 + n % 2, (n + 5)::text::xid8, 'users/ada', '{METHOD}CreateException',"
+        f" '{WORKSPACE}/exceptions/' || n, '{{}}'"
+        " FROM workspaces, generate_series(1, 600) AS n ORDER BY random()"
+    )
+    expected = [*range(2, 601, 2), *range(1, 601, 2)]
+    found = [int(entry.resource.rpartition("/")[2]) for entry in audited.sealed()]
+    assert found == expected
+    assert audited.broken() is None
 
 
 def test_changes_of_an_earlier_epoch_come_first(client: Client, audited: Audit) -> None:
