@@ -1,13 +1,16 @@
 """Refused calls of known callers are counted, by caller, method and minute, and become entries."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
 
+from server.app import Server
+from server.config import Settings
 from server.domain.audit import Last, Refused
 from server.domain.call import Call
 from server.domain.errors import (
@@ -24,7 +27,6 @@ from server.store.connection import Database
 from server.store.store import Store
 from tests.integration.auditing import Audit
 from tests.integration.client import WORKSPACE, Client
-from tests.integration.conftest import StartServer
 from tests.integration.probe import KINDS, SERVICE, Probe
 
 CREATE = "/kintsugi.v1.ExceptionService/CreateException"
@@ -141,25 +143,26 @@ def test_calls_that_name_no_workspace_are_kept_in_the_first_one(audited: Audit) 
     assert sum(entry.count for entry in audited.sealed()) == 2
 
 
-def test_a_server_counts_refused_calls_at_the_latest_when_it_stops(
-    start_server: StartServer, database: str, until: Callable[..., bool]
-) -> None:
-    limited = start_server(max_streams_per_principal=1)
+def test_a_server_has_written_down_what_it_refused_when_it_stops(database: str) -> None:
+    server = Server(
+        Settings(database_url=database, grpc_port=0, grace_seconds=1, max_streams_per_principal=1)
+    )
+    client = Client(server.start())
     watch = service.WatchExceptionsRequest(parent=WORKSPACE)
-    first = limited.exceptions.WatchExceptions(watch)
+    first = client.exceptions.WatchExceptions(watch)
     first.initial_metadata()
     for _ in range(3):
         with pytest.raises(grpc.RpcError):
-            next(limited.exceptions.WatchExceptions(watch))
-    first.cancel()
-    audited = Audit(limited, database)
-    counted = "SELECT sum(count)::int FROM pending_audit_entries"
-    assert until(lambda: audited.sql(counted) == [(3,)], 30)
-    let_the_minute_pass(audited)
-    entries = audited.sealed()
-    assert sum(entry.count for entry in entries) == 3
-    assert {entry.outcome for entry in entries} == {"RESOURCE_EXHAUSTED"}
-    audited.close()
+            next(client.exceptions.WatchExceptions(watch))
+    client.channel.close()
+    server.stop()
+    with psycopg.connect(database) as connection:
+        [counted] = connection.execute(
+            "SELECT principal, method, outcome, sum(count)::int FROM pending_audit_entries"
+            " WHERE type = 'call.refused' GROUP BY principal, method, outcome"
+        ).fetchall()
+    method = "/kintsugi.v1.ExceptionService/WatchExceptions"
+    assert counted == ("users/local", method, "RESOURCE_EXHAUSTED", 3)
 
 
 def test_what_cant_be_written_down_is_not_lost(audited: Audit) -> None:
