@@ -22,7 +22,7 @@ from server.store.connection import Database
 AuditEntries = Collection[pb.AuditEntry, AuditEntryName]
 
 _PAGE = 250
-_SPARE_SECONDS = 3
+SPARE_SECONDS = 3
 """A call ends when so little of its time is left."""
 
 _CHECKPOINT = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
@@ -100,7 +100,7 @@ class _Walk:
             self._check_next(sealed)
             if self.broken and (anchor := self._anchor()).id > self.at.id:
                 self.at, self.broken = anchor, None  # pruned meanwhile
-            elif remaining_seconds() < _SPARE_SECONDS:
+            elif remaining_seconds() < SPARE_SECONDS:
                 break
         if self.broken is None and self.at.id >= sealed and forged:
             self.broken = (forged, "was never sealed")

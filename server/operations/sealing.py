@@ -45,9 +45,9 @@ def keep_sealing(store: Store, refused: RefusedCalls) -> Repetition:
     return Repetition("audit", work, _SEAL_SECONDS)
 
 
-def keep_pruning(store: Store, days: int) -> Repetition:
-    """Prunes what was sealed more than `days` ago, until it is closed."""
-    return Repetition("audit-pruning", lambda: prune_all(store, days), _PRUNE_SECONDS)
+def keep_pruning(store: Store, days: int, seconds: float = _PRUNE_SECONDS) -> Repetition:
+    """Prunes what was sealed more than `days` ago, every so many seconds, until it is closed."""
+    return Repetition("audit-pruning", lambda: prune_all(store, days), seconds)
 
 
 def count_refused(store: Store, refused: RefusedCalls) -> None:

@@ -1,16 +1,23 @@
 """The audit: every change becomes an entry, in a chain that shows what was done to it."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import grpc
 import psycopg
 import pytest
 from google.protobuf.json_format import MessageToDict
 from kintsugi.v1 import exception_service_pb2, workspace_pb2, workspace_service_pb2
+from kintsugi.v1.audit_service_pb2 import VerifyAuditEntriesRequest
+from pydantic import ValidationError
 
+from server.config import Settings
 from server.domain.names import WorkspaceName
 from server.operations import exceptions, sealing
+from server.operations.audit import SPARE_SECONDS, _Walk, verify
+from server.resources.audit_entry import AUDIT_ENTRY
 from server.resources.collection import Collection
 from server.resources.exception import EXCEPTION
 from server.store.sealing import Note, audit
@@ -370,3 +377,49 @@ def test_a_chain_that_was_pruned_whole_goes_on(client: Client, audited: Audit) -
 def test_nothing_younger_than_thirty_days_can_be_pruned(audited: Audit) -> None:
     with pytest.raises(psycopg.errors.RaiseException, match="at least 30 days"):
         audited.sql("SELECT prune_audit_entries(29)")
+
+
+def test_old_entries_are_pruned_in_the_background(client: Client, audited: Audit, until) -> None:
+    raise_some(client, 3)
+    audited.seal()
+    age_seals(audited, 3, 31)
+    pruning = sealing.keep_pruning(audited.store, 30, seconds=0.1)
+    assert until(lambda: audited.kept() == [], 30)
+    pruning.close()
+
+
+def test_a_chain_that_is_pruned_while_it_is_verified_is_whole(
+    client: Client, audited: Audit
+) -> None:
+    raise_some(client, 3)
+    audited.seal()
+    client.raise_one()
+    audited.seal()
+    uid = audited.store.workspace_key(WorkspaceName.parse(WORKSPACE))
+    walk = _Walk(audited.store.database, uid, None)
+    age_seals(audited, 3, 31)
+    sealing.prune_all(audited.store, 30)
+    assert walk.run()
+    assert (walk.broken, walk.count, walk.at.id) == (None, 1, 4)
+
+
+def test_a_long_chain_is_verified_by_several_calls(client: Client, audited: Audit) -> None:
+    raise_some(client, 600)
+    audited.seal()
+    entries = Collection(audited.store, AUDIT_ENTRY)
+    request = VerifyAuditEntriesRequest(parent=WORKSPACE)
+    answers = []
+    while not answers or not answers[-1].done:
+        with calling("VerifyAuditEntries", deadline=time.monotonic() + SPARE_SECONDS - 0.1):
+            answers.append(verify(entries, request))
+        request.checkpoint = answers[-1].checkpoint
+    assert [answer.verified_count for answer in answers] == [250, 250, 100]
+    assert answers[-1].checkpoint == audited.verify().checkpoint
+
+
+@pytest.mark.parametrize(("days", "is_refused"), [(-1, True), (0, False), (29, True), (30, False)])
+def test_a_retention_that_the_database_refuses_is_refused_at_the_start(
+    database: str, days: int, is_refused: bool
+) -> None:
+    with pytest.raises(ValidationError) if is_refused else nullcontext():
+        Settings(database_url=database, audit_retention_days=days)
