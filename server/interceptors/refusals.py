@@ -26,7 +26,8 @@ _REFUSALS = {
 _MOST_KINDS = 1000
 """Beyond so many at once, calls are counted without their workspaces: anyone can name many."""
 
-_WORKSPACE = re.compile(r"organizations/[^/]+/workspaces/[^/]+")
+_WORKSPACE = re.compile(r"organizations/[^/]{1,128}/workspaces/[^/]{1,128}")
+"""Nothing longer is kept: what is refused may not even have been validated."""
 
 
 class RefusedCalls:

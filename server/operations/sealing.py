@@ -9,7 +9,7 @@ from typing import Protocol
 from prometheus_client import Gauge
 
 from server.domain.audit import Last, Refused
-from server.domain.errors import KintsugiError, NotFound
+from server.domain.errors import InvalidName, KintsugiError, NotFound
 from server.domain.names import WorkspaceName
 from server.operations.background import Repetition
 from server.store import audit, sealing
@@ -86,5 +86,5 @@ def _seal(store: Store, workspace: str) -> int:
 def _uid(store: Store, workspace: str) -> str:
     try:
         return store.workspace_key(WorkspaceName.parse(workspace) if workspace else _HOME)
-    except NotFound:
+    except (InvalidName, NotFound):
         return store.workspace_key(_HOME)

@@ -95,6 +95,7 @@ def test_other_failures_are_no_refusals(error: Exception) -> None:
             WORKSPACE,
         ),
         (service.CreateExceptionRequest(parent="organizations/local"), ""),
+        (asked(f"organizations/{'o' * 4_000_000}/workspaces/w"), ""),
         (object(), ""),
     ],
 )
@@ -137,10 +138,11 @@ def test_calls_of_a_minute_are_one_entry_for_each_caller(audited: Audit) -> None
 def test_calls_that_name_no_workspace_are_kept_in_the_first_one(audited: Audit) -> None:
     refused = RefusedCalls()
     refuse(refused, 1, asked("organizations/local/workspaces/unknown"))
+    refuse(refused, 1, asked("organizations/ä/workspaces/x\0 y"))
     refuse(refused, 1, asked("nonsense"))
     sealing.count_refused(audited.store, refused)
     let_the_minute_pass(audited)
-    assert sum(entry.count for entry in audited.sealed()) == 2
+    assert sum(entry.count for entry in audited.sealed()) == 3
 
 
 def test_a_server_has_written_down_what_it_refused_when_it_stops(database: str) -> None:
