@@ -51,18 +51,21 @@ class Connection:
         return cls(settings.server(), settings.token())
 
     def call(
-        self, method: "grpc.UnaryUnaryMultiCallable[Request, Answer]", request: Request
+        self,
+        method: "grpc.UnaryUnaryMultiCallable[Request, Answer]",
+        request: Request,
+        seconds: float = DEADLINE,
     ) -> Answer:
         """The answer. A mutation without a request id gets one: it may be repeated then."""
         _identify(request)
         for pause in PAUSES:
             try:
-                return self._call_once(method, request)
+                return self._call_once(method, request, seconds)
             except ServiceError as error:
                 if not error.found_nobody:
                     raise
             time.sleep(pause)
-        return self._call_once(method, request)
+        return self._call_once(method, request, seconds)
 
     def pages(
         self,
@@ -104,10 +107,13 @@ class Connection:
         return iter(following)
 
     def _call_once(
-        self, method: "grpc.UnaryUnaryMultiCallable[Request, Answer]", request: Request
+        self,
+        method: "grpc.UnaryUnaryMultiCallable[Request, Answer]",
+        request: Request,
+        seconds: float,
     ) -> Answer:
         try:
-            return method(request, timeout=DEADLINE, metadata=self._metadata)
+            return method(request, timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             raise ServiceError.of_call(error, self._server) from None
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "guides": ("cli.guides:guides", "Read, approve and edit what was learned."),
     "members": ("cli.members:members", "Say who may do what in the workspace."),
     "tokens": ("cli.tokens:tokens", "Make, list and revoke access tokens."),
+    "audit": ("cli.audit:audit", "Read who did what, verify and export it."),
     "events": ("cli.events:events", "Read, follow and write what is said about a run."),
 }
 """Name of a subcommand: where it lives, and one line for `--help`, which imports none of them."""

@@ -9,11 +9,14 @@ import click
 @click.command()
 @click.option("--database-url", envvar="KINTSUGI_DATABASE_URL", required=True, help="PostgreSQL.")
 @click.option("--recount", is_flag=True, help="Also count all exceptions anew; writers wait.")
-def migrate(*, database_url: str, recount: bool) -> None:
+@click.option(
+    "--app-role", default="", help="Grant this role what servers need; it can't alter the audit."
+)
+def migrate(*, database_url: str, recount: bool, app_role: str) -> None:
     """Bring the database's schema to the newest version."""
     from server import database
 
     try:
-        database.migrate(database_url, recount=recount)
+        database.migrate(database_url, app_role, recount=recount)
     except database.CannotRun as error:
         raise click.ClickException(str(error)) from error

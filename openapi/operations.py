@@ -129,7 +129,8 @@ class Operations:
         if events:
             media[EVENTS] = _events(short, schema, message)
             error["content"][EVENTS] = _events("rpcStatus", errors.STATUS, errors.EXAMPLE)
-        answer = {"description": f"{text} They come until the caller hangs up.", "content": media}
+            text += " They come until the caller hangs up."
+        answer = {"description": text, "content": media}
         return {"200": answer, "default": error}
 
 

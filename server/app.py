@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from kintsugi.v1 import (
     access_service_pb2,
+    audit_service_pb2,
     event_service_pb2,
     event_source_service_pb2,
     exception_service_pb2,
@@ -24,6 +26,7 @@ from kintsugi.v1 import (
     workspace_service_pb2,
 )
 from kintsugi.v1.access_service_pb2_grpc import add_AccessServiceServicer_to_server
+from kintsugi.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from kintsugi.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from kintsugi.v1.event_source_service_pb2_grpc import add_EventSourceServiceServicer_to_server
 from kintsugi.v1.exception_service_pb2_grpc import add_ExceptionServiceServicer_to_server
@@ -33,6 +36,7 @@ from kintsugi.v1.workspace_service_pb2_grpc import add_WorkspaceServiceServicer_
 from server import database, logs
 from server.config import Settings, unknown_variables
 from server.database import CannotRun
+from server.domain.errors import KintsugiError
 from server.domain.rates import Rate
 from server.interceptors.access import watch_streams
 from server.interceptors.admission import CallPool, StreamLimit
@@ -40,7 +44,9 @@ from server.interceptors.buckets import Buckets
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.limits import Limits
 from server.interceptors.methods import declared_methods
+from server.interceptors.refusals import RefusedCalls
 from server.interceptors.trace import untraced
+from server.operations import sealing
 from server.operations.agent_starts import AgentStarts
 from server.operations.authentication import Authenticator
 from server.operations.counting import keep_folding
@@ -48,6 +54,7 @@ from server.operations.generation import watch_orphans
 from server.operations.retention import Kept, keep_pruning
 from server.operations.vitals import keep_looking
 from server.services.access import AccessService
+from server.services.audit import AuditService
 from server.services.event_source import EventSourceService
 from server.services.events import EventService
 from server.services.exceptions import ExceptionService
@@ -75,6 +82,7 @@ _MAX_PENDING = 20_000
 
 def services(store: Store, hub: Hub) -> list[Served]:
     """Everything that a server process serves, besides health and reflection."""
+    audit = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
     events = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
     event_source = event_source_service_pb2.DESCRIPTOR.services_by_name["EventSourceService"]
     access = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]
@@ -83,6 +91,7 @@ def services(store: Store, hub: Hub) -> list[Served]:
     workspaces = workspace_service_pb2.DESCRIPTOR.services_by_name["WorkspaceService"]
     return [
         (access, add_AccessServiceServicer_to_server, AccessService(store)),
+        (audit, add_AuditServiceServicer_to_server, AuditService(store)),
         (events, add_EventServiceServicer_to_server, EventService(store, hub)),
         (event_source, add_EventSourceServiceServicer_to_server, EventSourceService(hub)),
         (exceptions, add_ExceptionServiceServicer_to_server, ExceptionService(store, hub)),
@@ -107,13 +116,18 @@ class Server:
         )
         # While the database is away, what is tried so often must not slow the calls' own return.
         self._upkeep = Database(settings.database_url, connections=2)
+        self._kept_up = Store(self._upkeep, self._notifier)
+        self._refused = RefusedCalls()
         self._pools = _pools(settings)
         self._repetitions = [
             watch_orphans(store),
             keep_folding(self._upkeep),
             keep_pruning(self._upkeep, _kept(settings)),
+            sealing.keep_sealing(self._kept_up, self._refused),
             *keep_looking(self._pools.all, self._databases(), self._upkeep),
         ]
+        if days := settings.audit_retention_days:
+            self._repetitions.append(sealing.keep_pruning(self._kept_up, days))
         self._authenticator = Authenticator(store)
         self._health = Health(lambda: self._hub.is_fresh)
         self._grpc = self._build(services(store, self._hub))
@@ -136,6 +150,8 @@ class Server:
         self._hub.close()
         for repetition in self._repetitions:
             repetition.close()
+        with suppress(KintsugiError):
+            sealing.count_refused(self._kept_up, self._refused)
         self._notifier.close()
         self._upkeep.close()
         self._database.close()
@@ -147,10 +163,15 @@ class Server:
 
     def _build(self, served: Sequence[Served]) -> grpc.Server:
         methods = declared_methods(descriptor for descriptor, _, _ in served)
-        begin = self._spans.begin if self._spans else untraced
-        limits = _limits(self._settings, self._database)
-        longest = self._settings.deadline_seconds
-        chain = Chain(methods, self._pools, limits, self._authenticator, longest, trace=begin)
+        chain = Chain(
+            methods,
+            self._pools,
+            _limits(self._settings, self._database),
+            self._authenticator,
+            self._settings.deadline_seconds,
+            refused=self._refused,
+            trace=self._spans.begin if self._spans else untraced,
+        )
         self._repetitions.append(watch_streams(chain.access))
         options = _options(self._settings)
         server = grpc.server(self._pools.unary, interceptors=[chain], options=options)

@@ -6,7 +6,7 @@ What `kintsugi up` starts around the servers has its own flags, in `cli/up.py`.
 import os
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX = "KINTSUGI_"
@@ -14,6 +14,9 @@ _OTHER_VARIABLES = {
     *("KINTSUGI_SERVER", "KINTSUGI_TOKEN", "KINTSUGI_TOKEN_FILE", "KINTSUGI_WORKSPACE"),
     "KINTSUGI_SOAK",
 }
+
+LEAST_AUDIT_DAYS = 30
+"""The database itself lets nobody remove what is younger."""
 
 
 class Settings(BaseSettings):
@@ -61,12 +64,22 @@ class Settings(BaseSettings):
         le=36500,
         description="changes, for cursors of watches and repeated request ids; 0: for ever",
     )
+    audit_retention_days: int = Field(
+        0, ge=0, description="for which audit entries are kept, 30 at least; 0: for ever"
+    )
     tracing: bool = Field(
         default=False, description="send a span for each call (OpenTelemetry, `kintsugi[otel]`)"
     )
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="the least that is logged"
     )
+
+    @field_validator("audit_retention_days")
+    @classmethod
+    def _check_retention(cls, days: int) -> int:
+        if 0 < days < LEAST_AUDIT_DAYS:
+            raise ValueError(f"must be 0, for ever, or at least {LEAST_AUDIT_DAYS}")
+        return days
 
 
 def known_variables() -> set[str]:

@@ -14,11 +14,17 @@ class CannotRun(Exception):
     """What a process needs isn't there; the message says what and is meant for its user."""
 
 
-def migrate(url: str, *, recount: bool = False) -> None:
-    """Brings a database's schema to the newest version, and its counts too. Raises CannotRun."""
-    from server.store.migrate import migrate  # noqa: PLC0415 (servers can do without Alembic)
+def migrate(url: str, app_role: str = "", *, recount: bool = False) -> None:
+    """Brings a database's schema to the newest version, and its counts too.
 
-    _reach(migrate, url)
+    Servers may use it as `app_role`. Raises CannotRun.
+    """
+    from server.store.migrate import NoSuchRole, migrate  # noqa: PLC0415 (servers need no Alembic)
+
+    try:
+        _reach(lambda url: migrate(url, app_role), url)
+    except NoSuchRole as error:
+        raise CannotRun(f"there is no role {app_role}: create it first") from error
     if recount:
         count_rollup.recount(url)
 

@@ -232,13 +232,15 @@ class CredentialsMissing(KintsugiError):
 
 
 class CredentialsInvalid(KintsugiError):
-    """`what` says why, for example "expired at …"."""
+    """`what` says why, for example "has expired"; whose it was is known of a token of ours."""
 
     code = code_pb2.UNAUTHENTICATED
     reason = reasons.CREDENTIALS_INVALID
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, principal: str = "", token: str = "") -> None:
         super().__init__(f"the access token {what}")
+        self.principal = principal
+        self.token = token
 
 
 class PermissionLacking(KintsugiError):

@@ -131,6 +131,16 @@ class UserName(ResourceName):
 
 
 @dataclass(frozen=True, slots=True)
+class AuditEntryName(InWorkspace):
+    PATTERN = "organizations/{organization}/workspaces/{workspace}/auditEntries/{audit_entry}"
+    audit_entry: str
+
+    @property
+    def id(self) -> str:
+        return self.audit_entry
+
+
+@dataclass(frozen=True, slots=True)
 class AutomationName(InWorkspace):
     PATTERN = "organizations/{organization}/workspaces/{workspace}/automations/{automation}"
     automation: str

@@ -19,6 +19,7 @@ from server.interceptors.identity import Callers, identity
 from server.interceptors.limits import Limits
 from server.interceptors.methods import Method
 from server.interceptors.observation import HEALTH_CHECK, attribution, observation, refused
+from server.interceptors.refusals import RefusedCalls
 from server.interceptors.rpc import Rpc
 from server.interceptors.trace import Begin, untraced
 from server.interceptors.validation import checked, lenient, validation
@@ -59,15 +60,17 @@ class Chain(grpc.ServerInterceptor):
         callers: Callers,
         longest_seconds: float,
         *,
+        refused: RefusedCalls,
         trace: Begin = untraced,
     ) -> None:
         self._methods = methods
         self._pools = pools
         self._limits = limits
         self._wrapped: dict[str, tuple[CallPool, Handler, Handler]] = {}
-        self._identity = identity(callers, longest_seconds)
+        self._identity = identity(callers, refused, longest_seconds)
         self._observation = observation(trace)
         self.access = Access(callers)
+        self._refused = refused
 
     def intercept_service(
         self, continuation: Any, handler_call_details: grpc.HandlerCallDetails
@@ -122,6 +125,7 @@ class Chain(grpc.ServerInterceptor):
             errors(rpc),  # turns what the layers below raise into a status
             self._identity(rpc),  # who calls and until when; what follows may use it
             attribution(rpc),  # what is logged from here on says who calls
+            self._refused.layer(rpc),  # knows who is refused by what follows
             self._limits.calls_layer(rpc),  # here a call is one of somebody's
             self._limits.streams.layer(rpc),
             validation(rpc),  # before what reads names out of the request

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from server.domain.call import LONGEST_SECONDS, Call, entered
 from server.domain.errors import CredentialsInvalid, CredentialsMissing
+from server.interceptors.refusals import RefusedCalls
 from server.interceptors.rpc import Layer, Rpc
 from server.operations.authentication import Caller
 
@@ -26,7 +27,9 @@ class Callers(Protocol):
         """As it was at `since` or later. Raises CredentialsInvalid."""
 
 
-def identity(callers: Callers, longest_seconds: float = LONGEST_SECONDS) -> Layer:
+def identity(
+    callers: Callers, refused: RefusedCalls, longest_seconds: float = LONGEST_SECONDS
+) -> Layer:
     """Gives the call its principal and its deadline: the client's, at most `longest_seconds`."""
 
     @contextmanager
@@ -34,10 +37,16 @@ def identity(callers: Callers, longest_seconds: float = LONGEST_SECONDS) -> Laye
         if rpc.method is None:
             yield
             return
-        deadline = _deadline(rpc, longest_seconds)
-        with entered(Call(rpc.path, "", deadline)):
-            caller = callers.caller(bearer(rpc))
-        with entered(call_of(caller, rpc.path, deadline, _address(rpc))):
+        deadline, address = _deadline(rpc, longest_seconds), _address(rpc)
+        try:
+            with entered(Call(rpc.path, "", deadline)):
+                caller = callers.caller(bearer(rpc))
+        except CredentialsInvalid as error:
+            if error.principal:
+                known = Call(rpc.path, error.principal, deadline, error.token, address)
+                refused.count(known, error, rpc.request)
+            raise
+        with entered(call_of(caller, rpc.path, deadline, address)):
             yield
 
     return layer

@@ -82,7 +82,7 @@ def _read(rows: list[Row], found: float) -> Caller:
         raise CredentialsInvalid("is not known here")
     _, id, principal, role, problem, _, is_everywhere, *_ = rows[0]
     if problem:
-        raise CredentialsInvalid(problem)
+        raise CredentialsInvalid(problem, f"users/{principal}", id)
     return Caller(
         f"users/{principal}",
         id,

@@ -6,6 +6,7 @@
 from pathlib import Path
 
 from filters import fill
+from server.resources.audit_entry import AUDIT_ENTRY
 from server.resources.event import EVENT
 from server.resources.exception import EXCEPTION
 from server.resources.guide_entry import GUIDE_ENTRY, GUIDE_ENTRY_REVISION
@@ -15,6 +16,7 @@ DESCRIBED = {
     "exceptions": EXCEPTION.filters,
     "events": EVENT.filters,
     "guideEntries": GUIDE_ENTRY.filters,
+    "auditEntries": AUDIT_ENTRY.filters,
 }
 """The fields of lists, by what is listed."""
 

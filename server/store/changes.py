@@ -35,7 +35,7 @@ from server.store.topics import workspace_topic
 
 T = TypeVar("T")
 
-_GIVEN = ("principal", "method", "request_id", "body_digest")
+_GIVEN = ("principal", "token", "address", "method", "request_id", "body_digest")
 _WRITTEN = ("workspace", "resource", *_GIVEN, "before", "after")
 
 _first = changes.alias()
@@ -111,6 +111,8 @@ def change_parameters(
     return {
         "change_collection": f"{collection}/",
         "change_principal": call.principal,
+        "change_token": call.token,
+        "change_address": call.address,
         "change_method": call.method,
         "change_request_id": request.request_id if has_id else None,
         "change_body_digest": _digest(request) if has_id else None,

@@ -71,7 +71,7 @@ _LONG = Query(
         FROM pg_prepared_xacts
         WHERE clock_timestamp() - prepared > make_interval(secs => {_LONG_SECONDS})
         ORDER BY 4 DESC
-        """  # noqa: S608
+        """
     )
 )
 _SEES_ALL = Query(text("SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"))

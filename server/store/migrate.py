@@ -28,10 +28,29 @@ _DEFAULT_WORKSPACE = text(
 )
 
 
-def migrate(url: str) -> None:
+_GRANTS = """
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role};
+    GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role};
+    GRANT USAGE ON SCHEMA {schema} TO {role};
+    REVOKE INSERT, UPDATE, DELETE ON alembic_version, clusters FROM {role};
+    REVOKE INSERT, UPDATE, DELETE ON pruned_audit_entries FROM {role};
+    REVOKE UPDATE, DELETE ON audit_entries FROM {role};
+    REVOKE INSERT, UPDATE, DELETE ON audit_seals FROM {role};
+    -- Not its time: what seems old could be pruned.
+    GRANT INSERT (workspace, id, hash, epoch, xid, change) ON audit_seals TO {role};
+    GRANT EXECUTE ON FUNCTION prune_audit_entries TO {role};
+"""
+
+
+class NoSuchRole(Exception):
+    """The role that is to use the database doesn't exist."""
+
+
+def migrate(url: str, app_role: str = "") -> None:
     """Creates or upgrades the schema and the default workspace; does nothing where both are there.
 
-    Raises sqlalchemy.exc.OperationalError where the database can't be reached.
+    `app_role` is granted what servers need, and not more: of the audit it can change nothing.
+    Raises sqlalchemy.exc.OperationalError where the database can't be reached, NoSuchRole.
     """
     engine = create_engine(url)
     try:
@@ -43,6 +62,8 @@ def migrate(url: str) -> None:
             command.upgrade(config, "head")
             _begin_epoch_if_restored(connection)
             connection.execute(_DEFAULT_WORKSPACE, {"groups": list(GROUPS)})
+            if app_role:
+                _grant(connection, app_role)
     finally:
         engine.dispose()
 
@@ -61,3 +82,12 @@ def _begin_epoch_if_restored(connection: Connection) -> None:
         {"epoch": epoch, "system": system},
     )
     connection.execute(text(f"ALTER TABLE changes ALTER COLUMN epoch SET DEFAULT {int(epoch)}"))
+
+
+def _grant(connection: Connection, role: str) -> None:
+    known = text("SELECT current_schema() FROM pg_roles WHERE rolname = :role")
+    schema = connection.scalar(known, {"role": role})
+    if schema is None:
+        raise NoSuchRole(role)
+    quote = connection.dialect.identifier_preparer.quote
+    connection.exec_driver_sql(_GRANTS.format(schema=quote(schema), role=quote(role)))

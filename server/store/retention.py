@@ -21,7 +21,17 @@ _WORKSPACES = Query(text("SELECT CAST(uid AS text) FROM workspaces ORDER BY uid"
 _HORIZON = Query(
     text(
         """
-        SELECT max(epoch), CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) FROM clusters
+        SELECT epoch, CAST(xid AS text)
+        FROM (
+          SELECT max(epoch) AS epoch, pg_snapshot_xmin(pg_current_snapshot()) AS xid FROM clusters
+          UNION ALL
+          SELECT coalesce(max(epoch), 0), coalesce(max(xid), '0')
+          FROM (
+            SELECT epoch, xid FROM audit_seals
+            WHERE workspace = :workspace ORDER BY id DESC LIMIT 1
+          ) AS sealed
+        ) AS floors
+        ORDER BY epoch, floors.xid LIMIT 1
         """
     )
 )
@@ -51,7 +61,7 @@ _CHANGES = Query(
             SET epoch = excluded.epoch, xid = excluded.xid, id = excluded.id
         )
         SELECT count(*) FROM gone
-        """  # noqa: S608
+        """
     )
 )
 _EVENTS = Query(
@@ -86,7 +96,7 @@ _EVENTS = Query(
         )
         SELECT CAST(workspace AS text), thread, count(*) FROM gone
         GROUP BY workspace, thread ORDER BY gone.workspace DESC, thread DESC
-        """  # noqa: S608
+        """
     )
 )
 _REVISIONS = Query(
@@ -105,7 +115,7 @@ _REVISIONS = Query(
           RETURNING 1
         )
         SELECT count(*) FROM gone
-        """  # noqa: S608
+        """
     )
 )
 
@@ -120,12 +130,10 @@ class Place(NamedTuple):
 BEGINNING = Place("00000000-0000-0000-0000-000000000000", 0)
 
 
-def prunable_below(transaction: Transaction) -> tuple[int, str]:
-    """The first transaction, as (epoch, xid), whose changes some follower may not have read yet.
-
-    What is kept until then for another reason than its age, is to be minded here.
-    """
-    [[epoch, xid]] = transaction.all(_HORIZON, {})
+def prunable_below(transaction: Transaction, workspace: str) -> tuple[int, str]:
+    """The first transaction, as (epoch, xid), of whose changes some follower may not have read all,
+    or the audit not sealed all."""
+    [[epoch, xid]] = transaction.all(_HORIZON, {"workspace": workspace})
     return epoch, xid
 
 
@@ -142,7 +150,7 @@ def prune_changes(database: Database, workspace: str, days: int) -> int:
     with database.transaction() as transaction:
         if not _is_ours(transaction):
             return 0
-        epoch, xid = prunable_below(transaction)
+        epoch, xid = prunable_below(transaction, workspace)
         given = {"workspace": workspace, "epoch": epoch, "xid": xid, "days": days}
         return int(transaction.all(_CHANGES, given)[0][0])
 

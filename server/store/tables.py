@@ -21,7 +21,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, TIMESTAMP, UUID
 from sqlalchemy.types import UserDefinedType
 
 PENDING = text("state = 1")
@@ -270,6 +270,8 @@ changes = Table(
     _time("create_time"),
     PrimaryKeyConstraint("workspace", "id"),
     Index("changes_committed", "workspace", "epoch", "xid", "id"),
+    _column("token", Text),
+    _column("address", Text),
     Index(
         "changes_request",
         *("workspace", "principal", "method", "request_id"),
@@ -288,6 +290,77 @@ pruned_changes = Table(
     PrimaryKeyConstraint("workspace"),
 )
 """The last change of each workspace that is no longer kept."""
+
+
+def _audited_columns() -> list[Column[Any]]:
+    """What an audit entry says, and what is to become one."""
+    who, what = ("principal", "token", "address"), ("method", "resource", "outcome")
+    return [
+        *(_column(name, Text) for name in ("type", *who, *what)),
+        _column("count", Integer),
+        _column("before", JSON, nullable=True),
+        _column("after", JSON, nullable=True),
+        _time("create_time"),
+    ]
+
+
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    _uuid("workspace"),
+    _column("id", BigInteger),
+    *_audited_columns(),
+    _column("hash", LargeBinary),
+    PrimaryKeyConstraint("workspace", "id"),
+    Index("audit_entries_principal", "workspace", "principal", "id"),
+    Index("audit_entries_resource", "workspace", "resource", "id"),
+)
+"""A chain for each workspace; `id` counts from 1 without a gap. `before` and `after` are json, not
+jsonb: they stay the text that was hashed."""
+
+audit_seals = Table(
+    "audit_seals",
+    metadata,
+    _uuid("workspace"),
+    _column("id", BigInteger),
+    _column("hash", LargeBinary),
+    _column("epoch", Integer),
+    _column("xid", TransactionId()),
+    _column("change", BigInteger),
+    _time("create_time"),
+    PrimaryKeyConstraint("workspace", "id"),
+)
+"""One for each batch that was sealed: its last entry, and the last change that is in the chain."""
+
+pruned_audit_entries = Table(
+    "pruned_audit_entries",
+    metadata,
+    _uuid("workspace"),
+    _column("id", BigInteger),
+    _column("hash", LargeBinary),
+    _time("prune_time"),
+    PrimaryKeyConstraint("workspace"),
+)
+"""The last entry of each workspace that is no longer kept: the chain goes on from its hash."""
+
+REFUSED = text("type = 'call.refused'")
+
+pending_audit_entries = Table(
+    "pending_audit_entries",
+    metadata,
+    _uuid("workspace"),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    *_audited_columns(),
+    PrimaryKeyConstraint("workspace", "id"),
+    Index(
+        "pending_audit_entries_refused",
+        *("workspace", "principal", "method", "outcome", "create_time"),
+        unique=True,
+        postgresql_where=REFUSED,
+    ),
+)
+"""What is to become an audit entry without being a change. `create_time` of refused calls is the
+minute in which they were."""
 
 STREAMING = text("state = 1")
 """The events that are being generated; 1 is Event.STATE_STREAMING."""

@@ -18,6 +18,7 @@ from server.interceptors.buckets import Buckets
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.limits import Limits
 from server.interceptors.methods import declared_methods
+from server.interceptors.refusals import RefusedCalls
 from server.operations.agent_starts import AgentStarts
 from server.operations.authentication import Caller
 from tests.identity import authorized
@@ -99,7 +100,9 @@ class Probe:
         probe = service(permission="probe.use", starts_agent_work=agent_starts is not None)
         counted = agent_starts or NO_AGENT_STARTS
         limits = Limits(Buckets(rate), StreamLimit(limit), counted, REQUEST_BYTES)
-        chain = Chain(declared_methods([probe]), self.pools, limits, Everybody(), 30)
+        self.refused = RefusedCalls()
+        methods = declared_methods([probe])
+        chain = Chain(methods, self.pools, limits, Everybody(), 30, refused=self.refused)
         self._server = grpc.server(self.pools.unary, interceptors=[chain])
         self._server.add_generic_rpc_handlers([_handlers(behavior)])
         port = self._server.add_insecure_port("127.0.0.1:0")

@@ -16,11 +16,14 @@ from server.interceptors.buckets import Buckets
 from server.interceptors.chain import Chain, Pools
 from server.interceptors.limits import Limits
 from server.interceptors.methods import declared_methods
+from server.interceptors.refusals import RefusedCalls
+from server.operations.authentication import Authenticator
 from server.store.connection import Database
 from server.store.notifier import Notifier
 from server.store.store import Store
 from server.streams.hub import Hub
 from server.streams.reader import Patience
+from tests.identity import TOKEN
 from tests.integration.client import WORKSPACE, new_exception, new_thread
 from tests.integration.probe import NO_AGENT_STARTS, OFTEN, REQUEST_BYTES
 
@@ -54,6 +57,8 @@ class Intercepted:
 
 Call = Any
 
+AUTHORIZED = (("authorization", f"Bearer {TOKEN}"),)
+
 
 @pytest.fixture
 def call(database: str) -> Iterator[Call]:
@@ -64,7 +69,8 @@ def call(database: str) -> Iterator[Call]:
     pool = CallPool("calls", 1, 1)
     methods = declared_methods(descriptor for descriptor, _, _ in served)
     limits = Limits(Buckets(OFTEN), StreamLimit(1), NO_AGENT_STARTS, REQUEST_BYTES)
-    chain = Chain(methods, Pools(pool, pool, pool), limits, longest_seconds=30)
+    pools, callers = Pools(pool, pool, pool), Authenticator(store)
+    chain = Chain(methods, pools, limits, callers, 30, refused=RefusedCalls())
     servicers = {
         descriptor: Intercepted(chain, descriptor.full_name, servicer)
         for descriptor, _, servicer in served
@@ -72,7 +78,7 @@ def call(database: str) -> Iterator[Call]:
     server = grpc_testing.server_from_dictionary(servicers, grpc_testing.strict_real_time())
 
     def invoke(method: str, request: Any) -> tuple[Any, Any]:
-        rpc = server.invoke_unary_unary(METHODS[method], (), request, None)
+        rpc = server.invoke_unary_unary(METHODS[method], AUTHORIZED, request, None)
         answer, _, code, _ = rpc.termination()
         return answer, code
 

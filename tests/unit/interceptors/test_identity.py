@@ -8,6 +8,7 @@ import pytest
 from server.domain.call import current_call
 from server.domain.errors import CredentialsInvalid, CredentialsMissing
 from server.interceptors.identity import identity
+from server.interceptors.refusals import RefusedCalls
 from server.interceptors.rpc import Rpc
 from server.operations.authentication import Caller
 
@@ -29,7 +30,7 @@ def rpc(*metadata: tuple[str, str], peer: str = "ipv4:127.0.0.1:5") -> Any:
 
 
 def entered(called: Rpc) -> Any:
-    with identity(Ada())(called):
+    with identity(Ada(), RefusedCalls())(called):
         return current_call()
 
 

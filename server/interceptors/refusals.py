@@ -1,0 +1,86 @@
+"""Counts the calls of known callers that are refused, for the audit.
+
+Those of unknown ones are in the metrics and the log only; what is written down, and when, is said
+in `operations/sealing.py`.
+"""
+
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from google.protobuf.message import Message
+from google.rpc import code_pb2
+
+from server.domain.audit import Last, Refused
+from server.domain.call import Call, current_call
+from server.domain.errors import KintsugiError, ReaderTooSlow
+from server.interceptors.rpc import Rpc
+
+_REFUSALS = {
+    code_pb2.PERMISSION_DENIED,
+    code_pb2.RESOURCE_EXHAUSTED,
+    code_pb2.UNAUTHENTICATED,
+}
+_MOST_KINDS = 1000
+"""Beyond so many at once, calls are counted without their workspaces: anyone can name many."""
+
+_WORKSPACE = re.compile(r"organizations/[^/]{1,128}/workspaces/[^/]{1,128}")
+"""Nothing longer is kept: what is refused may not even have been validated."""
+
+
+class RefusedCalls:
+    """What was refused in this process since it was last taken."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls: dict[Refused, Last] = {}
+
+    @contextmanager
+    def layer(self, rpc: Rpc) -> Iterator[None]:
+        """Counts the call if what is inside refuses it."""
+        try:
+            yield
+        except KintsugiError as error:
+            if rpc.method and error.code in _REFUSALS and not isinstance(error, ReaderTooSlow):
+                self.count(current_call(), error, rpc.request)
+            raise
+
+    def count(self, call: Call, error: KintsugiError, request: Any) -> None:
+        """One more call; also for whom it is known who calls, though not that he may."""
+        outcome = code_pb2.Code.Name(error.code)
+        refused = Refused(_workspace(request), call.principal, call.method, outcome)
+        self.give_back({refused: Last(1, call.token, call.address)})
+
+    def take(self) -> Mapping[Refused, Last]:
+        with self._lock:
+            calls, self._calls = self._calls, {}
+        return calls
+
+    def give_back(self, refused: Mapping[Refused, Last]) -> None:
+        """Adds what was taken and could not be written down."""
+        with self._lock:
+            for calls, last in refused.items():
+                self._add(calls, last)
+
+    def _add(self, calls: Refused, last: Last) -> None:
+        if calls not in self._calls and len(self._calls) >= _MOST_KINDS:
+            calls = calls._replace(workspace="")
+        before = self._calls[calls].calls if calls in self._calls else 0
+        self._calls[calls] = last._replace(calls=before + last.calls)
+
+
+def _workspace(request: Any) -> str:
+    """The name of the workspace that a request is about, if it names one."""
+    for text in _names(request):
+        if found := _WORKSPACE.match(text):
+            return found[0]
+    return ""
+
+
+def _names(request: Any) -> Iterator[str]:
+    """A request's `parent` or `name`, or the `name` of the resource that it holds."""
+    yield from (str(getattr(request, field, "")) for field in ("parent", "name"))
+    if isinstance(request, Message):
+        yield from (str(getattr(held, "name", "")) for _, held in request.ListFields())

@@ -1,0 +1,98 @@
+"""The declaration of AuditEntry: its columns, and how a row becomes a message.
+
+Nobody changes one; what may be done with them is in `operations/audit.py`.
+"""
+
+from typing import Any
+
+from kintsugi.v1 import audit_entry_pb2 as pb
+
+import filters
+from filters import Int64, Schema, Timestamp
+from server.domain.errors import NotFound, Violation
+from server.domain.names import AuditEntryName, WorkspaceName
+from server.resources.resource import Make, Resource
+from server.resources.timestamps import set_timestamp
+from server.store.connection import Row
+from server.store.statements import Key
+from server.store.store import Store
+from server.store.tables import audit_entries
+
+_TEXTS = ("type", "principal", "token", "address", "method", "resource", "outcome")
+_COLUMNS = ("id", "create_time", "count", "hash", "before", "after", *_TEXTS)
+_MOST_DIGITS = 18
+
+
+def _read(make: Make[pb.AuditEntry], parent: str, row: Row) -> pb.AuditEntry:
+    id, create_time, count, hash, before, after, *texts = row
+    entry = make(
+        name=f"{parent}/auditEntries/{id}",
+        sequence=id,
+        count=count,
+        hash=hash.hex(),
+        **dict(zip(_TEXTS, texts, strict=True)),
+    )
+    set_timestamp(entry.create_time, create_time)
+    if before is not None:
+        entry.before.update(before)
+    if after is not None:
+        entry.after.update(after)
+    return entry
+
+
+def _write(_: pb.AuditEntry) -> dict[str, Any]:
+    return {}
+
+
+def _violations(_: AuditEntryName, __: pb.AuditEntry) -> list[Violation]:
+    return []
+
+
+def _scope_key(store: Store, workspace: WorkspaceName) -> tuple[str, ...]:
+    return (store.workspace_key(workspace),)
+
+
+def _workspace(name: AuditEntryName) -> WorkspaceName:
+    return name.parent
+
+
+def _row_id(name: AuditEntryName) -> int:
+    if name.id.isdecimal() and name.id[0] != "0" and len(name.id) <= _MOST_DIGITS:
+        return int(name.id)
+    raise NotFound(name)
+
+
+_c = audit_entries.c
+
+FILTERS = Schema(
+    sequence=Int64(_c.id, description="Its place in the chain.", orderable=True),
+    type=filters.Text(_c.type, description='What was done, `type = "exception.*"`.'),
+    principal=filters.Text(_c.principal, description="Who did it."),
+    token=filters.Text(_c.token, description="The id of the access token it came with."),
+    address=filters.Text(_c.address, description="The IP address it came from."),
+    method=filters.Text(_c.method, description="The gRPC method."),
+    resource=filters.Text(_c.resource, description="The name of what was changed."),
+    outcome=filters.Text(_c.outcome, description="`OK`, or why calls were refused."),
+    count=Int64(_c.count, description="How many calls it stands for."),
+    create_time=Timestamp(_c.create_time, description="When it was done.", orderable=True),
+)
+
+AUDIT_ENTRY: Resource[pb.AuditEntry, AuditEntryName] = Resource(
+    singular="audit_entry",
+    message=pb.AuditEntry,
+    name=AuditEntryName,
+    table=audit_entries,
+    columns=_COLUMNS,
+    read=_read,
+    write=_write,
+    scope=("workspace",),
+    scope_key=_scope_key,
+    workspace=_workspace,
+    workspace_column="workspace",
+    violations=_violations,
+    row_id=_row_id,
+    filters=FILTERS,
+    order=(Key("id", descending=True),),
+    # One may hold some 300 KiB.
+    step=16,
+)

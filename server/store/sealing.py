@@ -1,0 +1,228 @@
+"""The SQL that makes the audit's chain grow: what waits to be sealed, and the batch that is.
+
+What becomes an entry are the changes, in the order of followers, and `pending_audit_entries`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import text
+
+from server.domain.audit import CALL_REFUSED, GENESIS, Last, Refused, entry_type, masked
+from server.store.audit import BATCH, BEYOND, CONTENT, HEADS, READ, digest
+from server.store.connection import Database, Row, Transaction
+from server.store.query import Query
+
+_LOCK = 0x6175646974  # "audit": one at a time seals, of all processes
+
+_TRY_LOCK = Query(text(f"SELECT pg_try_advisory_xact_lock({_LOCK})"))
+
+_DECIDED = """(changes.epoch < (SELECT max(epoch) FROM clusters)
+    OR changes.xid < pg_snapshot_xmin(pg_current_snapshot()))"""
+"""As for followers: nothing that commits later comes before it."""
+
+_DUE = f"(type <> '{CALL_REFUSED}' OR create_time < clock_timestamp() - interval '65 seconds')"
+"""Refused calls of a minute are one entry: it has to be over, and everybody to have told."""
+
+_UNSEALED_WORKSPACES = Query(
+    text(
+        f"""
+        SELECT head.workspace FROM {HEADS}
+        WHERE EXISTS (SELECT FROM changes WHERE {BEYOND} AND {_DECIDED})
+            OR EXISTS (
+                SELECT FROM pending_audit_entries WHERE workspace = head.workspace AND {_DUE}
+            )
+        """
+    )
+)
+
+_HEAD = Query(
+    text(f"SELECT id, hash, epoch, xid::text, change FROM {HEADS} WHERE workspace = :workspace")
+)
+
+_NEW_CHANGES = Query(
+    text(
+        f"""
+        SELECT epoch, xid::text, id, method, resource, principal, token, address, before::text,
+            CASE WHEN before IS NULL THEN after ELSE coalesce(
+                (SELECT jsonb_object_agg(key, after -> key) FROM jsonb_object_keys(before) AS key),
+                jsonb_build_object()
+            ) END::text,
+            (extract(epoch FROM create_time) * 1000000)::bigint
+        FROM changes
+        WHERE workspace = :workspace AND {_DECIDED}
+            AND (epoch, xid, id) > (:epoch, CAST(:xid AS xid8), :change)
+        ORDER BY changes.epoch, changes.xid, changes.id
+        LIMIT {BATCH}
+        """
+    )
+)
+
+_TAKE_PENDING = Query(
+    text(
+        f"""
+        WITH entry AS (
+            DELETE FROM pending_audit_entries
+            WHERE workspace = :workspace AND id IN (
+                SELECT id FROM pending_audit_entries
+                WHERE workspace = :workspace AND {_DUE}
+                ORDER BY id
+                LIMIT {BATCH}
+            )
+            RETURNING *
+        )
+        SELECT {READ} FROM entry ORDER BY id
+        """
+    )
+)
+
+_SENT = {"id": "bigint", **CONTENT, "hash": "text"}
+_APPEND = Query(
+    text(
+        f"""
+        WITH given AS (
+            SELECT * FROM json_to_recordset(CAST(:entries AS json))
+                AS given ({", ".join(f"{name} {kind}" for name, kind in _SENT.items())})
+        ), entries AS (
+            INSERT INTO audit_entries (workspace, {", ".join(_SENT)})
+            SELECT CAST(:workspace AS uuid), id, type, principal, token, address, method, resource,
+                outcome, count, before, after,
+                timestamptz 'epoch' + create_time * interval '1 microsecond', decode(hash, 'hex')
+            FROM given
+        )
+        INSERT INTO audit_seals (workspace, id, hash, epoch, xid, change)
+        SELECT CAST(:workspace AS uuid), id, decode(hash, 'hex'), :epoch, CAST(:xid AS xid8),
+            :change
+        FROM given ORDER BY id DESC LIMIT 1
+        RETURNING id
+        """
+    )
+)
+
+_COUNT_REFUSED = Query(
+    text(
+        f"""
+        INSERT INTO pending_audit_entries AS kept (
+            workspace, type, principal, token, address, method, resource, outcome, count,
+            create_time
+        )
+        VALUES (
+            :workspace, '{CALL_REFUSED}', :principal, :token, :address, :method, '', :outcome,
+            :calls, date_trunc('minute', clock_timestamp())
+        )
+        ON CONFLICT (workspace, principal, method, outcome, create_time)
+            WHERE type = '{CALL_REFUSED}'
+        DO UPDATE SET count = kept.count + excluded.count, token = excluded.token,
+            address = excluded.address
+        RETURNING id
+        """
+    )
+)
+
+_NOTE = Query(
+    text(
+        """
+        INSERT INTO pending_audit_entries (
+            workspace, type, principal, token, address, method, resource, outcome, count, after
+        )
+        VALUES (
+            :workspace, :type, :principal, '', '', '', :resource, 'OK', 1, CAST(:payload AS json)
+        )
+        RETURNING id
+        """
+    )
+)
+
+
+class Note(NamedTuple):
+    """What the audit is to have that is no change of a resource: an `aiagent.response.complete`.
+
+    `payload` becomes the entry's `after`, secrets masked.
+    """
+
+    type: str
+    principal: str
+    resource: str
+    payload: Mapping[str, Any]
+
+
+class _Head(NamedTuple):
+    id: int
+    hash: bytes | None
+    epoch: int
+    xid: str
+    change: int
+
+
+def audit(transaction: Transaction, workspace: str, note: Note) -> None:
+    """Keeps a note for the audit of the workspace with this uid, if the transaction commits."""
+    given = note._asdict() | {"payload": json.dumps(dict(note.payload))}
+    transaction.one(_NOTE, given | {"workspace": workspace})
+
+
+def count_refused(
+    transaction: Transaction, workspaces: Mapping[str, str], refused: Mapping[Refused, Last]
+) -> None:
+    """Adds calls to those that were refused in this minute; `workspaces` are uids by names."""
+    rows = [
+        {**calls._asdict(), **last._asdict(), "workspace": workspaces[calls.workspace]}
+        for calls, last in sorted(refused.items())  # two processes never wait for each other
+    ]
+    transaction.each(_COUNT_REFUSED, rows)
+
+
+def unsealed_workspaces(database: Database) -> list[str]:
+    """The uids of the workspaces in which something can be sealed."""
+    return [str(uid) for (uid,) in database.all(_UNSEALED_WORKSPACES, {})]
+
+
+def seal(transaction: Transaction, workspace: str) -> int:
+    """Appends a batch to the chain of the workspace with this uid; answers how many entries.
+
+    Does nothing while another process does it. What was put into the chain is known by the same
+    transaction: whenever it ends, nothing is in it twice, and nothing is left out.
+    """
+    [[is_ours]] = transaction.all(_TRY_LOCK, {})
+    if not is_ours:
+        return 0
+    [row] = transaction.all(_HEAD, {"workspace": workspace})
+    head = _Head(*row)
+    changes = transaction.all(_NEW_CHANGES, head._asdict() | {"workspace": workspace})
+    pending = transaction.all(_TAKE_PENDING, {"workspace": workspace})
+    contents = [*map(_of_change, changes), *map(_of_pending, pending)]
+    if contents:
+        epoch, xid, change = changes[-1][:3] if changes else head[2:]
+        place = {"workspace": workspace, "epoch": epoch, "xid": xid, "change": change}
+        transaction.one(_APPEND, place | {"entries": _chained(workspace, head, contents)})
+    return len(contents)
+
+
+def _of_change(row: Row) -> Row:
+    method, resource, principal, token, address, before, after, create_time = row[3:]
+    type = entry_type(method, resource.split("/")[-2], is_new=before is None)
+    who, what = (principal, token, address), (method, resource, "OK", 1)
+    return (type, *who, *what, masked(before), masked(after), create_time)
+
+
+def _of_pending(content: Row) -> Row:
+    *said, before, after, create_time = content
+    return (*said, masked(before), masked(after), create_time)
+
+
+def _chained(workspace: str, head: _Head, contents: Sequence[Row]) -> str:
+    """The entries with their places and hashes, as a JSON array."""
+    entries, previous = [], head.hash or GENESIS
+    for id, content in enumerate(contents, start=head.id + 1):
+        previous = digest(workspace, previous, id, content)
+        entries.append(_as_json(id, content, previous))
+    return f"[{','.join(entries)}]"
+
+
+def _as_json(id: int, content: Row, hash: bytes) -> str:
+    """`before` and `after` stay the very text that was hashed."""
+    fields = {"id": json.dumps(id), "hash": json.dumps(hash.hex())}
+    for name, value in zip(CONTENT, content, strict=True):
+        is_json = CONTENT[name] == "json" and value is not None
+        fields[name] = value if is_json else json.dumps(value)
+    return "{" + ",".join(f'"{name}":{value}' for name, value in fields.items()) + "}"
