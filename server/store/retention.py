@@ -21,17 +21,18 @@ _WORKSPACES = Query(text("SELECT CAST(uid AS text) FROM workspaces ORDER BY uid"
 _HORIZON = Query(
     text(
         """
-        SELECT epoch, CAST(xid AS text)
+        SELECT epoch, CAST(xid AS text), change
         FROM (
-          SELECT max(epoch) AS epoch, pg_snapshot_xmin(pg_current_snapshot()) AS xid FROM clusters
+          SELECT max(epoch) AS epoch, pg_snapshot_xmin(pg_current_snapshot()) AS xid, 0 AS change
+          FROM clusters
           UNION ALL
-          SELECT coalesce(max(epoch), 0), coalesce(max(xid), '0')
+          SELECT coalesce(max(epoch), 0), coalesce(max(xid), '0'), coalesce(max(change) + 1, 0)
           FROM (
-            SELECT epoch, xid FROM audit_seals
+            SELECT epoch, xid, change FROM audit_seals
             WHERE workspace = :workspace ORDER BY id DESC LIMIT 1
           ) AS sealed
         ) AS floors
-        ORDER BY epoch, floors.xid LIMIT 1
+        ORDER BY floors.epoch, floors.xid, floors.change LIMIT 1
         """
     )
 )
@@ -43,7 +44,7 @@ _CHANGES = Query(
         f"""
         WITH first AS (
           SELECT epoch, xid, id, create_time FROM changes
-          WHERE workspace = :workspace AND (epoch, xid) < (:epoch, CAST(:xid AS xid8))
+          WHERE workspace = :workspace AND (epoch, xid, id) < (:epoch, CAST(:xid AS xid8), :change)
           ORDER BY epoch, xid, id LIMIT {BATCH}
         ), judged AS (
           SELECT epoch, xid, id,
@@ -130,11 +131,11 @@ class Place(NamedTuple):
 BEGINNING = Place("00000000-0000-0000-0000-000000000000", 0)
 
 
-def prunable_below(transaction: Transaction, workspace: str) -> tuple[int, str]:
-    """The first transaction, as (epoch, xid), of whose changes some follower may not have read all,
-    or the audit not sealed all."""
-    [[epoch, xid]] = transaction.all(_HORIZON, {"workspace": workspace})
-    return epoch, xid
+def prunable_below(transaction: Transaction, workspace: str) -> dict[str, Any]:
+    """The epoch, xid and id up to which every follower may have read the changes, and the audit
+    has sealed them."""
+    [floor] = transaction.all(_HORIZON, {"workspace": workspace})
+    return dict(zip(("epoch", "xid", "change"), floor, strict=True))
 
 
 def workspaces(database: Database) -> list[str]:
@@ -150,8 +151,8 @@ def prune_changes(database: Database, workspace: str, days: int) -> int:
     with database.transaction() as transaction:
         if not _is_ours(transaction):
             return 0
-        epoch, xid = prunable_below(transaction, workspace)
-        given = {"workspace": workspace, "epoch": epoch, "xid": xid, "days": days}
+        floor = prunable_below(transaction, workspace)
+        given = {"workspace": workspace, "days": days, **floor}
         return int(transaction.all(_CHANGES, given)[0][0])
 
 

@@ -9,7 +9,7 @@ import psycopg
 from kintsugi.v1 import audit_entry_pb2 as pb
 from kintsugi.v1 import audit_service_pb2 as service
 
-from server.domain.call import Call, enter, leave
+from server.domain.call import Call, entered
 from server.operations import sealing
 from server.store.connection import Database
 from server.store.notifier import Notifier
@@ -82,8 +82,5 @@ class Audit:
 def calling(method: str = "", **fields: Any) -> Iterator[None]:
     """Within, operations are done for such a call."""
     given = {"principal": "users/ada", "deadline": None} | fields
-    token = enter(Call(f"/kintsugi.v1.ExceptionService/{method}", **given))
-    try:
+    with entered(Call(f"/kintsugi.v1.ExceptionService/{method}", **given)):
         yield
-    finally:
-        leave(token)

@@ -71,8 +71,8 @@ def probe_fails(kind: str, error: Exception) -> RefusedCalls:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_refused_call_of_every_kind_is_counted(kind: str) -> None:
     refused = probe_fails(kind, Overloaded("calls", 1))
-    calls = Refused("", "users/local", f"/{SERVICE}/{kind}", "RESOURCE_EXHAUSTED")
-    assert refused.take() == {calls: Last(1, "", "")}
+    calls = Refused("", "users/ada", f"/{SERVICE}/{kind}", "RESOURCE_EXHAUSTED")
+    assert refused.take() == {calls: Last(1, "t", "127.0.0.1")}
     assert refused.take() == {}
 
 

@@ -1,7 +1,7 @@
 """What is older than it is kept goes, and nothing else: not what is young, in use or unfinished."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -14,6 +14,7 @@ from kintsugi.v1 import guide_entry_service_pb2 as guides
 from server.domain.names import parse_thread
 from server.operations.event_writer import Generations
 from server.operations.retention import Kept, prune
+from server.operations.sealing import seal_all
 from server.store.connection import Database
 from server.store.notifier import Notifier
 from server.store.store import Store
@@ -21,6 +22,8 @@ from tests.integration.client import WORKSPACE, Client, new_exception, new_threa
 from tests.integration.conftest import StartServer
 from tests.integration.following import reading, stream, watch
 from tests.integration.waiting import until
+
+Pruned = Callable[[], dict[str, int]]
 
 DAY = Kept(events=1, revisions=1, changes=1)
 
@@ -30,6 +33,20 @@ def connections(database: str) -> Iterator[Database]:
     opened = Database(database, connections=2)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def pruned(database: str, connections: Database) -> Iterator[Pruned]:
+    """Prunes when the audit has all changes: without that, none may go."""
+    notifier = Notifier(database)
+    store = Store(connections, notifier)
+
+    def prune_sealed() -> dict[str, int]:
+        seal_all(store)
+        return prune(connections, DAY)
+
+    yield prune_sealed
+    notifier.close()
 
 
 @pytest.fixture
@@ -49,22 +66,22 @@ def age(sql: psycopg.Connection[Any], table: str, column: str, hours: int = 25) 
 
 
 def test_old_changes_go_and_young_ones_stay(
-    client: Client, connections: Database, sql: psycopg.Connection[Any]
+    client: Client, pruned: Pruned, sql: psycopg.Connection[Any]
 ) -> None:
     client.raise_one()
     age(sql, "changes", "create_time")
     client.raise_one()
-    assert prune(connections, DAY)["changes"] == 1
+    assert pruned()["changes"] == 1
     assert count(sql, "changes") == 1
-    assert prune(connections, DAY)["changes"] == 0
+    assert pruned()["changes"] == 0
 
 
 def test_a_change_is_kept_for_24_hours_at_least(
-    client: Client, connections: Database, sql: psycopg.Connection[Any]
+    client: Client, pruned: Pruned, sql: psycopg.Connection[Any]
 ) -> None:
     client.raise_one()
     age(sql, "changes", "create_time", hours=23)
-    assert prune(connections, DAY)["changes"] == 0
+    assert pruned()["changes"] == 0
 
 
 def test_what_is_kept_for_ever_stays(
@@ -78,7 +95,7 @@ def test_what_is_kept_for_ever_stays(
 
 
 def test_changes_go_in_their_order_only(
-    client: Client, connections: Database, sql: psycopg.Connection[Any]
+    client: Client, pruned: Pruned, sql: psycopg.Connection[Any]
 ) -> None:
     """Behind one that stays, nothing goes: a cursor between them would skip it unnoticed."""
     for _ in range(3):
@@ -87,23 +104,23 @@ def test_changes_go_in_their_order_only(
     sql.execute(
         "UPDATE changes SET create_time = now() WHERE id = (SELECT min(id) + 1 FROM changes)"
     )
-    assert prune(connections, DAY)["changes"] == 1
+    assert pruned()["changes"] == 1
     assert count(sql, "changes") == 2
 
 
 def test_changes_that_a_follower_cannot_see_yet_stay(
-    client: Client, connections: Database, database: str, sql: psycopg.Connection[Any]
+    client: Client, pruned: Pruned, database: str, sql: psycopg.Connection[Any]
 ) -> None:
     with psycopg.connect(database) as writer:
         writer.execute("SELECT pg_current_xact_id()")
         client.raise_one()
         age(sql, "changes", "create_time")
-        assert prune(connections, DAY)["changes"] == 0
-    assert prune(connections, DAY)["changes"] == 1
+        assert pruned()["changes"] == 0
+    assert pruned()["changes"] == 1
 
 
 def test_a_watch_from_before_what_is_pruned_has_expired(
-    client: Client, connections: Database, sql: psycopg.Connection[Any]
+    client: Client, pruned: Pruned, sql: psycopg.Connection[Any]
 ) -> None:
     with reading(watch(client)) as watcher:
         client.raise_one()
@@ -112,7 +129,7 @@ def test_a_watch_from_before_what_is_pruned_has_expired(
     first, second = (message.cursor for message in watcher.messages)
     age(sql, "changes", "create_time")
     last = client.raise_one()
-    assert prune(connections, DAY)["changes"] == 2
+    assert pruned()["changes"] == 2
     with pytest.raises(grpc.RpcError) as error:
         next(watch(client, after=first))
     assert reason(error.value) == "CURSOR_EXPIRED"
@@ -122,17 +139,17 @@ def test_a_watch_from_before_what_is_pruned_has_expired(
 
 
 def test_a_request_id_is_known_as_long_as_its_change(
-    client: Client, connections: Database, sql: psycopg.Connection[Any]
+    client: Client, pruned: Pruned, sql: psycopg.Connection[Any]
 ) -> None:
     request_id, raised = str(uuid.uuid4()), new_exception()
     assert client.create(raised, request_id) == client.create(raised, request_id)
     age(sql, "changes", "create_time")
-    prune(connections, DAY)
+    pruned()
     assert client.create(raised, request_id).occurrence_count == 2
 
 
 def test_old_events_go_and_their_cursors_expire(
-    client: Client, connections: Database, sql: psycopg.Connection[Any]
+    client: Client, pruned: Pruned, sql: psycopg.Connection[Any]
 ) -> None:
     thread, other = new_thread(), new_thread()
     client.say(thread, "old")
@@ -143,7 +160,7 @@ def test_old_events_go_and_their_cursors_expire(
     young = client.say(thread, "young")
     with reading(stream(client, thread)) as late:
         late.wait(lambda messages: len(messages) == 2)
-    assert prune(connections, DAY)["events"] == 2
+    assert pruned()["events"] == 2
     assert list(client.list_events(thread).events) == [young]
     assert list(client.list_events(other).events) == []
     with reading(stream(client, thread)) as fresh:
@@ -155,14 +172,18 @@ def test_old_events_go_and_their_cursors_expire(
     assert [message.event for message in resumed.messages] == [later]
     client.say(other, "again")
     age(sql, "events", "update_time")
-    prune(connections, DAY)
+    pruned()
     with pytest.raises(grpc.RpcError) as error:
         next(stream(client, thread, after=late.messages[-1].cursor))
     assert reason(error.value) == "CURSOR_EXPIRED"
 
 
 def test_an_event_that_is_being_generated_stays_and_becomes_whole(
-    client: Client, connections: Database, database: str, sql: psycopg.Connection[Any]
+    client: Client,
+    connections: Database,
+    pruned: Pruned,
+    database: str,
+    sql: psycopg.Connection[Any],
 ) -> None:
     thread = new_thread()
     notifier = Notifier(database)
@@ -172,7 +193,7 @@ def test_an_event_that_is_being_generated_stays_and_becomes_whole(
     client.say(thread, "said meanwhile")
     until(lambda: count(sql, "event_chunks"))
     age(sql, "events", "update_time")
-    assert prune(connections, DAY)["events"] == 1
+    assert pruned()["events"] == 1
     [left] = client.list_events(thread).events
     assert left.state == pb.Event.STATE_STREAMING
     generation.append("and half")
@@ -183,7 +204,7 @@ def test_an_event_that_is_being_generated_stays_and_becomes_whole(
 
 
 def test_more_than_a_batch_goes_at_once(
-    client: Client, connections: Database, sql: psycopg.Connection[Any]
+    client: Client, pruned: Pruned, sql: psycopg.Connection[Any]
 ) -> None:
     client.say(new_thread())
     sql.execute(
@@ -209,12 +230,12 @@ def test_more_than_a_batch_goes_at_once(
     )
     age(sql, "changes", "create_time")
     age(sql, "events", "update_time")
-    assert prune(connections, DAY) == {"events": 2751, "revisions": 0, "changes": 2501}
+    assert pruned() == {"events": 2751, "revisions": 0, "changes": 2501}
     assert (count(sql, "events"), count(sql, "changes")) == (0, 0)
 
 
 def test_of_guide_entries_the_newest_version_and_the_one_in_use_stay(
-    client: Client, connections: Database, sql: psycopg.Connection[Any]
+    client: Client, pruned: Pruned, sql: psycopg.Connection[Any]
 ) -> None:
     stub = client.guide_entries
     created = stub.CreateGuideEntry(
@@ -232,21 +253,21 @@ def test_of_guide_entries_the_newest_version_and_the_one_in_use_stay(
         stub.UpdateGuideEntry(request)
     versions = "SELECT major, minor FROM guide_entry_revisions ORDER BY 1, 2"
     assert sql.execute(versions).fetchall() == [(0, 1), (1, 0), (1, 1), (1, 2)]
-    assert prune(connections, DAY)["revisions"] == 0
+    assert pruned()["revisions"] == 0
     age(sql, "guide_entry_revisions", "update_time")
-    assert prune(connections, DAY)["revisions"] == 2
+    assert pruned()["revisions"] == 2
     assert sql.execute(versions).fetchall() == [(1, 0), (1, 2)]
 
 
 def test_one_process_at_a_time_prunes(
-    client: Client, connections: Database, database: str, sql: psycopg.Connection[Any]
+    client: Client, pruned: Pruned, database: str, sql: psycopg.Connection[Any]
 ) -> None:
     client.raise_one()
     age(sql, "changes", "create_time")
     with psycopg.connect(database) as other:
         other.execute(f"SELECT pg_advisory_xact_lock({0x7072756E65})")
-        assert prune(connections, DAY)["changes"] == 0
-    assert prune(connections, DAY)["changes"] == 1
+        assert pruned()["changes"] == 0
+    assert pruned()["changes"] == 1
 
 
 def test_a_server_prunes_by_itself_what_its_settings_say(

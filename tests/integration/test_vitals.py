@@ -95,7 +95,7 @@ def test_counts_that_are_wrong_are_told_and_counted_anew(
         first = "(SELECT min(number) FROM exceptions)"
         sql.execute(f"UPDATE exceptions SET state = 3 WHERE number = {first}")
     check_counts(connections)
-    assert value("kintsugi_counts_wrong") == 2
+    assert value("kintsugi_counts_wrong") == 4  # two kinds, and the day of two states
     assert client.list(filter="state = PENDING").total_size == 3
     recount(database)
     check_counts(connections)
