@@ -30,11 +30,16 @@ TOOL = "h2load" if shutil.which("h2load") else "Python (h2load isn't installed)"
 
 @dataclass(frozen=True)
 class Request:
-    """A gRPC call with this message, or without one a GET, at `host:port`."""
+    """A gRPC call with this message, or without one a GET, at `host:port`, with a token."""
 
     address: str
     path: str
+    token: str
     message: bytes | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.token}"}
 
     def send(self) -> bytes:
         """Sends it once and answers the body. Raises where it fails."""
@@ -51,6 +56,7 @@ def _by_h2load(request: Request) -> float:
     with tempfile.NamedTemporaryFile() as body:
         options = ["--clients", str(CONNECTIONS), "--max-concurrent-streams", str(STREAMS)]
         options += ["--duration", f"{SECONDS:g}", "--warm-up-time", f"{WARM_UP * 1000:g}ms"]
+        options += [f"--header={name}: {value}" for name, value in request.headers.items()]
         if request.message is not None:
             Path(body.name).write_bytes(_framed(request.message))
             options += ["--data", body.name, "--header", "te: trailers"]
@@ -110,7 +116,8 @@ class _Sender:
         channel = grpc.insecure_channel(request.address)
         self._closers.append(channel.close)
         call: Callable[..., bytes] = channel.unary_unary(request.path)
-        return lambda: call(message, timeout=30)
+        metadata = tuple(request.headers.items())
+        return lambda: call(message, timeout=30, metadata=metadata)
 
     def __exit__(self, *_: object) -> None:
         for close in self._closers:
@@ -118,7 +125,7 @@ class _Sender:
 
     def _get(self) -> bytes:
         connection = self._connection()
-        connection.request("GET", self._request.path)
+        connection.request("GET", self._request.path, headers=self._request.headers)
         answer = connection.getresponse()
         body = answer.read()
         if answer.status != 200:

@@ -7,19 +7,21 @@ from functools import partial
 
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
+from kintsugi.v1.workspace_service_pb2 import GetWorkspaceRequest
 
 from bench import server
 from bench.load import Request, rate
 from bench.measure import Row, interleaved, row
-from bench.stage import Stage
+from bench.stage import WORKSPACE, Stage
 
 UNIT = "calls/s"
 
 
 def run(stage: Stage) -> list[Row]:
     read = read_call(stage)
-    empty = Request(stage.server, server.PATH, b"")
-    bare = Request(stage.bare, server.PATH, b"")
+    message = GetWorkspaceRequest(name=WORKSPACE).SerializeToString()
+    empty = Request(stage.server, server.PATH, stage.token, message)
+    bare = Request(stage.bare, server.PATH, stage.token, message)
     subjects = {"read": read, "empty": empty, "bare": bare}
     figures = interleaved({name: partial(rate, one) for name, one in subjects.items()})
     return [

@@ -21,6 +21,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from bench import cores
 from bench.load import Request
+from server.app import owner_token
 from server.launch import child, envoy
 from server.launch.child import Child
 from server.launch.postgres import Postgres
@@ -57,9 +58,13 @@ _COUNT = """
 
 @dataclass(frozen=True)
 class Stage:
-    """Addresses are `host:port`. `cores` are the server's, and those of what stands for it."""
+    """Addresses are `host:port`, `token` is an owner's.
+
+    `cores` are the server's, and those of what stands for it.
+    """
 
     database_url: str
+    token: str
     server: str
     bare: str
     edge: str
@@ -73,7 +78,7 @@ class Stage:
 
     def call(self, method: str, message: bytes) -> Request:
         """A gRPC call of a method of ExceptionService."""
-        return Request(self.server, f"/{_service_name()}/{method}", message)
+        return Request(self.server, f"/{_service_name()}/{method}", self.token, message)
 
     def check(self) -> None:
         """Raises RuntimeError where a call ended otherwise than well or with its connection."""
@@ -99,7 +104,8 @@ def stage() -> Iterator[Stage]:
         url = stack.enter_context(_database(directory))
         server, bare = stack.enter_context(_server(directory, url, subject))
         edge = stack.enter_context(_edge(directory, server))
-        yield Stage(url, server, bare, edge, subject, _metrics(directory))
+        token = owner_token(url, "local", WORKSPACE)
+        yield Stage(url, token, server, bare, edge, subject, _metrics(directory))
 
 
 @contextmanager

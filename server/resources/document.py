@@ -6,15 +6,19 @@
 from pathlib import Path
 
 from filters import fill
+from server.resources.access_token import ACCESS_TOKEN
 from server.resources.event import EVENT
 from server.resources.exception import EXCEPTION
 from server.resources.guide_entry import GUIDE_ENTRY, GUIDE_ENTRY_REVISION
+from server.resources.member import MEMBER
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "filters.md"
 DESCRIBED = {
     "exceptions": EXCEPTION.filters,
     "events": EVENT.filters,
     "guideEntries": GUIDE_ENTRY.filters,
+    "members": MEMBER.filters,
+    "accessTokens": ACCESS_TOKEN.filters,
 }
 """The fields of lists, by what is listed."""
 
