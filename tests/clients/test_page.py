@@ -10,7 +10,7 @@ import pytest
 
 from tests.clients import building
 from tests.clients.building import PAGE, ROOT, shell
-from tests.clients.program import Program
+from tests.clients.program import PATIENCE, Program
 from tests.clients.story import Until, raise_one, server_killed, wait_for
 
 BLOCKS = re.findall(r"^```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -46,11 +46,6 @@ def typed(what: str, service: Any) -> str:
     return block.replace("127.0.0.1:8080", service.edge)
 
 
-def follows_what_changes(watching: Program, first: str, service: Any, until: Until) -> None:
-    wait_for(first, watching, until)
-    wait_for(raise_one(service)["name"], watching, until)
-
-
 @pytest.mark.parametrize("what", ["exceptions?filter=", "ListExceptions\n"])
 def test_what_is_pending_is_listed_without_stubs(repository: Path, service: Any, what: str) -> None:
     assert raise_one(service)["name"] in shell(typed(what, service), repository, service.env)
@@ -58,7 +53,8 @@ def test_what_is_pending_is_listed_without_stubs(repository: Path, service: Any,
 
 def test_curl_follows_what_changes(service: Any, follow: Any, until: Until) -> None:
     watching = follow("sh", "-c", f"exec {typed('curl -sN', service)}")
-    follows_what_changes(watching, '"cursor":', service, until)
+    wait_for('"cursor":', watching, until)
+    wait_for(raise_one(service)["name"], watching, until)
 
 
 def test_a_service_hands_out_its_descriptors(repository: Path, service: Any) -> None:
@@ -73,7 +69,9 @@ def test_python_follows_with_stubs_of_its_own(
     shell(typed("--python_out", service), repository)
     program = repository / "build" / "program.py"
     program.write_text(typed("import grpc", service))
-    follows_what_changes(follow("python", str(program)), "nothing yet", service, until)
+    watching = follow("python", str(program))
+    wait_for("nothing yet", watching, until)
+    wait_for(raise_one(service)["name"], watching, until)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="it is run by Node.js, which isn't here")
@@ -84,7 +82,7 @@ def test_fetch_follows_and_goes_on_where_the_server_was_killed(
     given = f"const token = {service.token!r};\n"
     program.write_text(given + typed("fetch(", service).replace('"/api', f'"{service.rest}/api'))
     watching = follow("node", str(program))
-    follows_what_changes(watching, "undefined", service, until)
+    assert until(lambda: bool(raise_one(service) and watching.said), PATIENCE)
     with server_killed(service, until):
         pass
     missed = raise_one(service)["name"]
