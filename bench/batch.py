@@ -42,7 +42,9 @@ def run(stage: Stage) -> list[Row]:
         grpc.insecure_channel(stage.server) as channel,
         psycopg.connect(stage.database_url, autocommit=True) as connection,
     ):
-        create = partial(_rate, _request, ExceptionServiceStub(channel).BatchCreateExceptions)
+        metadata = (("authorization", f"Bearer {stage.token}"),)
+        stub = ExceptionServiceStub(channel)
+        create = partial(_rate, _request, partial(stub.BatchCreateExceptions, metadata=metadata))
         copy = partial(_rate, partial(_rows, _workspace(connection)), partial(_copy, connection))
         subjects = {"batch": create, "copy": partial(_on, stage.cores, copy)}
         figures = interleaved(subjects)

@@ -5,9 +5,9 @@ So it hardly matters what else the machine does. Needs h2load, which counts all 
 
 from functools import partial
 
-from bench import server
 from bench.load import H2LOAD, Request, answered
 from bench.measure import Row, interleaved, row_of_time
+from bench.read import empty_call
 from bench.stage import Stage
 
 GOAL = 80.0
@@ -17,12 +17,8 @@ GOAL = 80.0
 def run(stage: Stage) -> list[Row]:
     if not H2LOAD:
         return []
-    costs = interleaved(
-        {
-            "chain": partial(_cost, stage, Request(stage.server, server.PATH, b"")),
-            "bare": partial(_cost, stage, Request(stage.bare, server.PATH, b"")),
-        }
-    )
+    calls = {"chain": empty_call(stage, stage.server), "bare": empty_call(stage, stage.bare)}
+    costs = interleaved({name: partial(_cost, stage, call) for name, call in calls.items()})
     chain = [ours - bare for ours, bare in zip(costs["chain"], costs["bare"], strict=True)]
     return [
         row_of_time("interceptors, of a call", "µs", chain, GOAL),

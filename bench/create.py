@@ -54,7 +54,7 @@ def run(stage: Stage) -> list[Row]:
     load_cores = cores.current()
     ways = {
         "create": (partial(_creating, stage.database_url), stage.cores),
-        "rpc": (partial(_calling, stage.server), load_cores),
+        "rpc": (partial(_calling, stage.server, stage.token), load_cores),
         "insert": (partial(_inserting, stage.database_url), stage.cores),
     }
     with ProcessPoolExecutor(WRITERS, get_context("spawn")) as pool:
@@ -127,11 +127,13 @@ def _creating(url: str) -> Write:
 
 
 @cache
-def _calling(address: str) -> Write:
+def _calling(address: str, token: str) -> Write:
     create = ExceptionServiceStub(grpc.insecure_channel(address)).CreateException
+    metadata = (("authorization", f"Bearer {token}"),)
 
     def write(exception: pb.Exception) -> None:
-        create(service.CreateExceptionRequest(parent=WORKSPACE, exception=exception), timeout=30)
+        request = service.CreateExceptionRequest(parent=WORKSPACE, exception=exception)
+        create(request, timeout=30, metadata=metadata)
 
     return write
 

@@ -32,9 +32,11 @@ def run(stage: Stage) -> list[Row]:
     ours, theirs = _ours(stage), _theirs(stage)
     with _fastapi(stage) as (address, process):
         processes = {"our": stage.process, "their": process}
-        subjects = {f"our {name}": Request(stage.edge, path) for name, path in ours.items()}
+        subjects = {
+            f"our {name}": Request(stage.edge, path, stage.token) for name, path in ours.items()
+        }
         for name, path in theirs.items():
-            subjects[f"their {name}"] = Request(address, path, has_http2=False)
+            subjects[f"their {name}"] = Request(address, path, stage.token, has_http2=False)
         _check(subjects)
         figures = interleaved(
             {

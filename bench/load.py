@@ -32,15 +32,20 @@ TOOL = "h2load" if H2LOAD else "Python (h2load isn't installed)"
 
 @dataclass(frozen=True)
 class Request:
-    """A gRPC call with this message, or without one a GET, at `host:port`.
+    """A gRPC call with this message, or without one a GET, at `host:port`, with a token.
 
     By HTTP/2, unless the server only has HTTP/1.1: then each call in flight has its connection.
     """
 
     address: str
     path: str
+    token: str
     message: bytes | None = None
     has_http2: bool = True
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.token}"}
 
     def send(self) -> bytes:
         """Sends it once and answers the body. Raises where it fails."""
@@ -87,6 +92,7 @@ def _h2load(request: Request, *options: str) -> str:
     """Its report."""
     with tempfile.NamedTemporaryFile() as body:
         command = ["h2load", "--duration", f"{SECONDS:g}", *options]
+        command += [f"--header={name}: {value}" for name, value in request.headers.items()]
         if request.message is not None:
             Path(body.name).write_bytes(_framed(request.message))
             command += ["--data", body.name, "--header", "te: trailers"]
@@ -153,7 +159,8 @@ class _Sender:
         channel = grpc.insecure_channel(request.address)
         self._closers.append(channel.close)
         call: Callable[..., bytes] = channel.unary_unary(request.path)
-        return lambda: call(message, timeout=30)
+        metadata = tuple(request.headers.items())
+        return lambda: call(message, timeout=30, metadata=metadata)
 
     def __exit__(self, *_: object) -> None:
         for close in self._closers:
@@ -161,7 +168,7 @@ class _Sender:
 
     def _get(self) -> bytes:
         connection = self._connection()
-        connection.request("GET", self._request.path)
+        connection.request("GET", self._request.path, headers=self._request.headers)
         answer = connection.getresponse()
         body = answer.read()
         if answer.status != 200:

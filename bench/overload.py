@@ -27,7 +27,7 @@ HEALTH_MS = 1000.0
 def run(stage: Stage) -> list[Row]:
     if not load.H2LOAD:
         return []
-    read = Request(stage.edge, f"/api/v1/{stage.exception}")
+    read = Request(stage.edge, f"/api/v1/{stage.exception}", stage.token)
     read.send()
     peaks, served, health = [], [], []
     for _ in range(ROUNDS):

@@ -7,19 +7,19 @@ from functools import partial
 
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
+from kintsugi.v1.workspace_service_pb2 import GetWorkspaceRequest
 
 from bench import server
 from bench.load import Request, rate
 from bench.measure import Row, interleaved, row
-from bench.stage import Stage
+from bench.stage import WORKSPACE, Stage
 
 UNIT = "calls/s"
 
 
 def run(stage: Stage) -> list[Row]:
     read = read_call(stage)
-    empty = Request(stage.server, server.PATH, b"")
-    bare = Request(stage.bare, server.PATH, b"")
+    empty, bare = empty_call(stage, stage.server), empty_call(stage, stage.bare)
     subjects = {"read": read, "empty": empty, "bare": bare}
     figures = interleaved({name: partial(rate, one) for name, one in subjects.items()})
     return [
@@ -27,6 +27,12 @@ def run(stage: Stage) -> list[Row]:
         row("empty RPC / without interceptors", UNIT, figures["empty"], figures["bare"]),
         row("read by key / without interceptors", UNIT, figures["read"], figures["bare"]),
     ]
+
+
+def empty_call(stage: Stage, address: str) -> Request:
+    """The method that does nothing."""
+    message = GetWorkspaceRequest(name=WORKSPACE).SerializeToString()
+    return Request(address, server.PATH, stage.token, message)
 
 
 def read_call(stage: Stage) -> Request:

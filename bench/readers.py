@@ -11,7 +11,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_REQUEST = "GET /api/v1/{thread}/events:stream HTTP/1.1\r\nhost: localhost\r\n\r\n"
+_REQUEST = (
+    "GET /api/v1/{thread}/events:stream HTTP/1.1\r\n"
+    "host: localhost\r\nauthorization: Bearer {token}\r\n\r\n"
+)
 _STAMP = re.compile(rb"sent at (\d+) ")
 _PIECE = 65536
 
@@ -30,12 +33,13 @@ class _Reader:
 class Readers:
     """Streams of these threads, one each; the same thread may come often."""
 
-    def __init__(self, edge: str, threads: Sequence[str]) -> None:
+    def __init__(self, edge: str, token: str, threads: Sequence[str]) -> None:
         host, _, port = edge.partition(":")
         self._selector = selectors.DefaultSelector()
         self._readers = [_Reader(socket.create_connection((host, int(port)))) for _ in threads]
         for reader, thread in zip(self._readers, threads, strict=True):
-            reader.connection.sendall(_REQUEST.format(thread=thread).encode())
+            request = _REQUEST.format(thread=thread, token=token)
+            reader.connection.sendall(request.encode())
             self._selector.register(reader.connection, selectors.EVENT_READ, reader)
 
     def __enter__(self) -> "Readers":

@@ -13,7 +13,7 @@ from bench.stage import Stage
 
 def run(stage: Stage) -> list[Row]:
     direct = read_call(stage)
-    through = Request(stage.edge, f"/api/v1/{stage.exception}")
+    through = Request(stage.edge, f"/api/v1/{stage.exception}", stage.token)
     through.send()
     figures = interleaved({"rest": partial(rate, through), "grpc": partial(rate, direct)})
     return [row("REST through Envoy / direct gRPC", UNIT, figures["rest"], figures["grpc"], 0.9)]

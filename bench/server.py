@@ -1,6 +1,7 @@
 """A server process as `kintsugi serve` runs it, with an empty method beside the real ones.
 
-Started by the stage. The empty method is there twice: through the interceptors, and bare.
+Started by the stage. The empty method is there twice: through the interceptors, and bare. It names
+a workspace, as nearly every method does: what its caller may do there is known as for these.
 """
 
 import json
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.empty_pb2 import Empty
 from kintsugi.v1 import options_pb2
+from kintsugi.v1.workspace_service_pb2 import GetWorkspaceRequest
 
 from server import logs
 from server.app import Served, Server
@@ -44,11 +47,19 @@ def _described() -> ServiceDescriptor:
     file = descriptor_pb2.FileDescriptorProto(
         name="kintsugi/bench/empty.proto",
         package=SERVICE.rpartition(".")[0],
-        dependency=["google/protobuf/empty.proto", "kintsugi/v1/options.proto"],
+        dependency=[
+            "google/api/annotations.proto",
+            "google/protobuf/empty.proto",
+            "kintsugi/v1/options.proto",
+            "kintsugi/v1/workspace_service.proto",
+        ],
     )
     method = file.service.add(name=SERVICE.rpartition(".")[2]).method.add(name="Call")
-    method.input_type = method.output_type = ".google.protobuf.Empty"
-    method.options.Extensions[options_pb2.permission] = "bench.empty"
+    method.input_type = f".{GetWorkspaceRequest.DESCRIPTOR.full_name}"
+    method.output_type = ".google.protobuf.Empty"
+    method.options.Extensions[options_pb2.permission] = "workspaces.read"
+    rule = method.options.Extensions[annotations_pb2.http]
+    rule.get = "/bench/{name=organizations/*/workspaces/*}"
     pool = descriptor_pool.Default()
     pool.AddSerializedFile(file.SerializeToString())
     service: ServiceDescriptor = pool.FindServiceByName(SERVICE)
@@ -58,7 +69,7 @@ def _described() -> ServiceDescriptor:
 def _add_empty(_: None, server: grpc.Server) -> None:
     handler = grpc.unary_unary_rpc_method_handler(
         lambda _request, _context: Empty(),
-        request_deserializer=Empty.FromString,
+        request_deserializer=GetWorkspaceRequest.FromString,
         response_serializer=Empty.SerializeToString,
     )
     handlers: dict[str, Any] = {"Call": handler}

@@ -19,6 +19,7 @@ from psycopg import sql
 from bench.measure import ROUNDS, SOAK, Row, row_of_growth, row_of_time
 from bench.rows import fill
 from bench.stage import WORKSPACE, database, serving, temporary_directory
+from server.owner import owner_token
 
 SMALL = 10_000
 LARGE = {"1M": 1_000_000, **({"10M": 10_000_000} if SOAK else {})}
@@ -62,16 +63,20 @@ OURS = (
 )
 """What is asked as well; 60 rows of any size say zeppelin, a tenth of them timeout."""
 
-Call = Callable[[ExceptionServiceStub], Message]
-Stubs = Mapping[int, ExceptionServiceStub]
+Metadata = tuple[tuple[str, str], ...]
+Server = tuple[ExceptionServiceStub, Metadata]
+"""A stub, and what its calls carry."""
+
+Call = Callable[[ExceptionServiceStub, Metadata], Message]
+Servers = Mapping[int, Server]
 
 
 def run() -> list[Row]:
-    with _servers() as stubs:
+    with _servers() as servers:
         return [
             made
             for label, call, goal in _calls()
-            for made in _rows(label.strip(), call, goal, stubs)
+            for made in _rows(label.strip(), call, goal, servers)
         ]
 
 
@@ -87,21 +92,21 @@ def _calls() -> Iterator[tuple[str, Call, float | None]]:
 
 def _listing(text: str) -> Call:
     request = service.ListExceptionsRequest(parent=WORKSPACE, filter=text)
-    return lambda stub: stub.ListExceptions(request, timeout=60)
+    return lambda stub, sent: stub.ListExceptions(request, timeout=60, metadata=sent)
 
 
 def _by_group(text: str) -> Call:
     request = service.CountExceptionsByGroupRequest(parent=WORKSPACE, filter=text)
-    return lambda stub: stub.CountExceptionsByGroup(request, timeout=60)
+    return lambda stub, sent: stub.CountExceptionsByGroup(request, timeout=60, metadata=sent)
 
 
 def _by_automation(text: str) -> Call:
     request = service.CountExceptionsByAutomationRequest(parent=WORKSPACE, filter=text)
-    return lambda stub: stub.CountExceptionsByAutomation(request, timeout=60)
+    return lambda stub, sent: stub.CountExceptionsByAutomation(request, timeout=60, metadata=sent)
 
 
-def _rows(label: str, call: Call, goal: float | None, stubs: Stubs) -> Iterator[Row]:
-    calls = {size: partial(call, stub) for size, stub in stubs.items()}
+def _rows(label: str, call: Call, goal: float | None, servers: Servers) -> Iterator[Row]:
+    calls = {size: partial(call, *server) for size, server in servers.items()}
     rounds = [_p50s(calls) for _ in range(ROUNDS)]
     figures = {size: [each[size] for each in rounds] for size in calls}
     for name, size in LARGE.items():
@@ -123,20 +128,22 @@ def _p50s(calls: Mapping[int, Callable[[], object]]) -> dict[int, float]:
 
 
 @contextmanager
-def _servers() -> Iterator[Stubs]:
+def _servers() -> Iterator[Servers]:
     """A server process for each size."""
     with ExitStack() as stack:
         directory = stack.enter_context(temporary_directory())
         postgres = stack.enter_context(database(directory))
-        stubs = {}
+        servers = {}
         for size in (SMALL, *LARGE.values()):
             url = _made(postgres.url("postgres"), postgres.url(f"rows_{size}"), f"rows_{size}")
             fill(url, size)
             own = directory / f"{size}"
             own.mkdir()
             address, *_ = stack.enter_context(serving(own, url, set()))
-            stubs[size] = ExceptionServiceStub(stack.enter_context(grpc.insecure_channel(address)))
-        yield stubs
+            stub = ExceptionServiceStub(stack.enter_context(grpc.insecure_channel(address)))
+            token = owner_token(url, "local", WORKSPACE)
+            servers[size] = (stub, (("authorization", f"Bearer {token}"),))
+        yield servers
 
 
 def _made(maintenance: str, url: str, name: str) -> str:

@@ -25,6 +25,7 @@ from bench.load import Request
 from server.launch import child, envoy
 from server.launch.child import Child
 from server.launch.postgres import Postgres
+from server.owner import owner_token
 from server.store.migrate import migrate
 
 EXCEPTIONS = 100_000
@@ -66,12 +67,13 @@ _COUNT = (
 
 @dataclass(frozen=True)
 class Stage:
-    """Addresses are `host:port`. `cores` are the server's, and those of what stands for it.
+    """Addresses are `host:port`, `token` is an owner's.
 
-    `process` is the server's number.
+    `cores` are the server's, and those of what stands for it. `process` is the server's number.
     """
 
     database_url: str
+    token: str
     server: str
     bare: str
     edge: str
@@ -86,7 +88,7 @@ class Stage:
 
     def call(self, method: str, message: bytes) -> Request:
         """A gRPC call of a method of ExceptionService."""
-        return Request(self.server, f"/{_service_name()}/{method}", message)
+        return Request(self.server, f"/{_service_name()}/{method}", self.token, message)
 
     def server_seconds(self) -> float:
         """The processor's time that the server process has taken so far, in steps of 10 ms."""
@@ -118,7 +120,8 @@ def stage() -> Iterator[Stage]:
         _fill(url)
         server, bare, process = stack.enter_context(serving(directory, url, subject))
         edge = stack.enter_context(_edge(directory, server))
-        yield Stage(url, server, bare, edge, subject, _metrics(directory), process)
+        token = owner_token(url, "local", WORKSPACE)
+        yield Stage(url, token, server, bare, edge, subject, _metrics(directory), process)
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def _fan_out(stage: Stage, streams: int) -> Row:
 
 def _opened(stage: Stage, threads: Sequence[str]) -> Readers:
     """Readers that have all got a first message."""
-    readers = Readers(stage.edge, threads)
+    readers = Readers(stage.edge, stage.token, threads)
     append = _appending(stage.database_url)
     for thread in dict.fromkeys(threads):
         append(thread)

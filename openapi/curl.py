@@ -8,6 +8,7 @@ from openapi.schemas import Json
 
 SERVER = "http://127.0.0.1:8080"
 _EVENTS = "text/event-stream"
+_AUTHORIZED = '-H "authorization: Bearer $KINTSUGI_TOKEN"'
 
 
 def lines(path: str, verb: str, operation: Json) -> str:
@@ -17,12 +18,13 @@ def lines(path: str, verb: str, operation: Json) -> str:
     if "requestBody" in operation:
         body = operation["requestBody"]["content"]["application/json"]["example"]
         command = "curl -s" if verb == "post" else f"curl -s -X {verb.upper()}"
-        return _continued(f"{command} {url}", _data(body))
+        return _continued(f"{command} {url}", _AUTHORIZED, _data(body))
     if "application/json" in answers:
-        return _continued(f"curl -s {url}", *_query(operation))
-    calls = [_continued(f"curl -sN {url}")]
+        command = "curl -s" if verb == "get" else f"curl -s -X {verb.upper()}"
+        return _continued(f"{command} {url}", _AUTHORIZED, *_query(operation))
+    calls = [_continued(f"curl -sN {url}", _AUTHORIZED)]
     if _EVENTS in answers:
-        calls.append(_continued(f"curl -sN {url}", f"-H 'accept: {_EVENTS}'"))
+        calls.append(_continued(f"curl -sN {url}", _AUTHORIZED, f"-H 'accept: {_EVENTS}'"))
     return "\n\n".join(calls)
 
 

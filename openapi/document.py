@@ -26,6 +26,11 @@ value are printed; messages, timestamps and members of a choice that are unset a
 Integers of 64 bits are strings, bytes are base64, timestamps are RFC 3339. A body with a field \
 that the method doesn't know is refused, and so is an unknown query parameter.
 
+Every call brings an access token, `authorization: Bearer kin_…`. The examples take it from the \
+environment: `export KINTSUGI_TOKEN="$(kintsugi tokens print)"`. What can be done with it depends \
+on its role and on its principal's in the workspace; each call says which permission it takes. A \
+workspace that the principal doesn't belong to is answered like one that there isn't, with 404.
+
 Every error is an `rpcStatus` whose reason is one of `v1ErrorReason`.
 """
 
@@ -56,7 +61,7 @@ def document(protos: Protos, filters: Mapping[str, Schema]) -> Json:
         "openapi": "3.1.0",
         "info": {"title": "Kintsugi API", "version": "v1", "description": _INTRODUCTION},
         "servers": [{"url": "/"}],
-        "security": [{}, {"BearerAuth": []}],
+        "security": [{"BearerAuth": []}],
         "tags": tags,
         "paths": paths,
         "components": {
@@ -64,14 +69,21 @@ def document(protos: Protos, filters: Mapping[str, Schema]) -> Json:
                 "BearerAuth": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "An access token. As long as the service knows no callers, it "
-                    "needs none, and answers only those of its own machine.",
+                    "description": "An access token, `kin_…`: the first one is the owner's, made "
+                    "by `kintsugi up`; CreateAccessToken makes others.",
                 }
             },
-            "responses": {"Error": errors.response(JSON)},
+            "responses": {
+                errors.NAMES[status]: response
+                for status, response in errors.responses(_as_json).items()
+            },
             "schemas": dict(sorted((errors.SCHEMAS | schemas.components).items())),
         },
     }
+
+
+def _as_json(error: Json) -> Json:
+    return {JSON: {"schema": errors.STATUS, "example": error}}
 
 
 def _calls(protos: Protos) -> list[Call]:

@@ -1,5 +1,7 @@
 """What is the same for every call: the body of an error, its details and reasons."""
 
+from collections.abc import Callable
+
 from google.rpc.code_pb2 import Code
 
 from openapi.schemas import Json
@@ -59,26 +61,46 @@ SCHEMAS: dict[str, Json] = {
     },
 }
 
-EXAMPLE: Json = {
-    "code": 5,
-    "message": "there is no organizations/local/workspaces/default/exceptions/0193",
-    "details": [
-        {
-            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-            "reason": "RESOURCE_NOT_FOUND",
-            "domain": "kintsugi",
-            "metadata": {},
-        }
-    ],
+STATUS: Json = {"$ref": "#/components/schemas/rpcStatus"}
+
+NAMES = {"401": "Unauthenticated", "403": "PermissionDenied", "default": "Error"}
+"""What the responses to what goes wrong are called, by their statuses."""
+
+
+def _example(code: int, reason: str, message: str, **metadata: str) -> Json:
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}
+    details = [info | {"domain": "kintsugi", "metadata": metadata}]
+    return {"code": code, "message": message, "details": details}
+
+
+_RESPONSES = {
+    "401": (
+        "The call has no access token, or one that isn't good (any more).",
+        _example(16, "CREDENTIALS_INVALID", "the access token expired at 2026-01-31T00:00:00Z"),
+    ),
+    "403": (
+        "The role of the caller or of the token doesn't allow it, or the workspace has it off.",
+        _example(
+            7,
+            "PERMISSION_LACKING",
+            "users/ada may not do this here: it takes guideEntries.approve",
+            permission="guideEntries.approve",
+        ),
+    ),
+    "default": (
+        "An error; the reasons are those of `v1ErrorReason`.",
+        _example(
+            5,
+            "RESOURCE_NOT_FOUND",
+            "there is no organizations/local/workspaces/default/exceptions/0193",
+        ),
+    ),
 }
 
 
-STATUS: Json = {"$ref": "#/components/schemas/rpcStatus"}
-
-
-def response(media_type: str) -> Json:
-    """The response to whatever goes wrong."""
+def responses(content: Callable[[Json], Json]) -> Json:
+    """The responses to whatever goes wrong, by status; `content` is an example by media types."""
     return {
-        "description": "An error; the reasons are those of `v1ErrorReason`.",
-        "content": {media_type: {"schema": STATUS, "example": EXAMPLE}},
+        status: {"description": text, "content": content(example)}
+        for status, (text, example) in _RESPONSES.items()
     }

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 
 from google.api import field_behavior_pb2 as behaviors
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, MethodDescriptorProto
@@ -26,6 +27,10 @@ _FIELDS = re.compile(r"Fields: (?:`[\w.]+`,?\s+)*`[\w.]+`\.\s*")
 _NUMBERS: dict[str, Json] = {
     "page_size": {"minimum": 0, "default": DEFAULT_SIZE},
     "skip": {"minimum": 0, "default": 0},
+}
+_EMPTY = {"google.protobuf.Empty": "Nothing."}
+_ERRORS: Json = {
+    status: {"$ref": f"#/components/responses/{name}"} for status, name in errors.NAMES.items()
 }
 _LAST_EVENT_ID: Json = {
     "name": "Last-Event-ID",
@@ -113,25 +118,25 @@ class Operations:
         [field] = (f for f in self._protos.messages[owner].field if f.name == binding.body)
         resource = field.type_name.removeprefix(".")
         if binding.verb == "patch":
-            return self._schemas.part(f"{method.name}Body", resource, _is_mutable)
+            return self._schemas.part(f"{method.name}Body", resource, _is_mutable, changed=True)
         return self._schemas.message(resource)
 
     def _responses(self, method: MethodDescriptorProto, *, events: bool) -> Json:
         name = method.output_type.removeprefix(".")
         schema = self._schemas.message(name)
-        text = read(self._protos.comments[name]).text.partition("\n\n")[0]
+        text = _EMPTY.get(name) or read(self._protos.comments[name]).text.partition("\n\n")[0]
         if not method.server_streaming:
             content = {"schema": schema, "example": self._examples.response(schema)}
             answer = {"description": text, "content": {JSON: content}}
-            return {"200": answer, "default": {"$ref": "#/components/responses/Error"}}
+            return {"200": answer} | _ERRORS
         short, message = name.rpartition(".")[2], self._examples.response(schema)
-        media, error = {NDJSON: _lines(short, schema, message)}, errors.response(NDJSON)
+        media = {NDJSON: _lines(short, schema, message)}
         if events:
             media[EVENTS] = _events(short, schema, message)
-            error["content"][EVENTS] = _events("rpcStatus", errors.STATUS, errors.EXAMPLE)
             text += " They come until the caller hangs up."
         answer = {"description": text, "content": media}
-        return {"200": answer, "default": error}
+        framed = partial(_error_of_stream, events=events)
+        return {"200": answer} | errors.responses(framed)
 
 
 def _with_table(text: str, fields: Schema) -> str:
@@ -156,6 +161,11 @@ def _id_parameter(name: str, *, is_wildcard: bool) -> Json:
         "schema": {"type": "string", "pattern": f"^({ID}|-)$" if is_wildcard else f"^{ID}$"},
         "example": sample_id(variable),
     }
+
+
+def _error_of_stream(error: Json, *, events: bool) -> Json:
+    content: Json = {NDJSON: {"schema": errors.STATUS, "example": error}}
+    return content | ({EVENTS: _events("rpcStatus", errors.STATUS, error)} if events else {})
 
 
 def _lines(name: str, schema: Json, message: Json) -> Json:

@@ -16,6 +16,8 @@ SAMPLE_IDS = {
     "run": "2026-10-07",
     "agent": "kai",
     "user": "local",
+    "member": "ada",
+    "access_token": "0199bb1c1e07d2a94b6f83c5e0a1",
     "exception": "0199bb1c2f3ad81f0c6a5e7b9d24",
     "exception_group": "missing_values",
     "event": "2",

@@ -63,9 +63,16 @@ class Schemas:
         """A reference to an enum."""
         return self._reference(name, self._values)
 
-    def part(self, name: str, message: str, keep: Callable[[_F], bool]) -> Json:
-        """A reference to a schema `name` with some of the fields of a message."""
+    def part(
+        self, name: str, message: str, keep: Callable[[_F], bool], *, changed: bool = False
+    ) -> Json:
+        """A reference to a schema `name` with some of the fields of a message.
+
+        Of one that is `changed` none is required (AIP-134).
+        """
         self.components[name] = self._with_fields(message, keep)
+        if changed:
+            self.components[name].pop("required", None)
         return {"$ref": f"#/components/schemas/{name}"}
 
     def resolve(self, schema: Json) -> Json:

@@ -4,7 +4,8 @@
 //	client follow NAME          what is said and done about one of them, until it is resolved
 //	client resolve NAME NOTE    resolves it, with a note about how
 //
-// The service is found by KINTSUGI_SERVER (host:port, default 127.0.0.1:8080).
+// The service is found by KINTSUGI_SERVER (host:port, default 127.0.0.1:8080), and called with the access token in
+// KINTSUGI_TOKEN.
 package main
 
 import (
@@ -32,7 +33,11 @@ func main() {
 }
 
 func run(ctx context.Context, arguments []string) error {
-	channel, err := connect(cmp.Or(os.Getenv("KINTSUGI_SERVER"), "127.0.0.1:8080"))
+	token := os.Getenv("KINTSUGI_TOKEN")
+	if token == "" {
+		return errors.New("KINTSUGI_TOKEN must be an access token")
+	}
+	channel, err := connect(cmp.Or(os.Getenv("KINTSUGI_SERVER"), "127.0.0.1:8080"), token)
 	if err != nil {
 		return err
 	}

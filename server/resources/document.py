@@ -6,10 +6,12 @@
 from pathlib import Path
 
 from filters import fill
+from server.resources.access_token import ACCESS_TOKEN
 from server.resources.audit_entry import AUDIT_ENTRY
 from server.resources.event import EVENT
 from server.resources.exception import EXCEPTION
 from server.resources.guide_entry import GUIDE_ENTRY, GUIDE_ENTRY_REVISION
+from server.resources.member import MEMBER
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "filters.md"
 DESCRIBED = {
@@ -17,6 +19,8 @@ DESCRIBED = {
     "events": EVENT.filters,
     "guideEntries": GUIDE_ENTRY.filters,
     "auditEntries": AUDIT_ENTRY.filters,
+    "members": MEMBER.filters,
+    "accessTokens": ACCESS_TOKEN.filters,
 }
 """The fields of lists, by what is listed."""
 

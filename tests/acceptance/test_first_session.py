@@ -83,7 +83,8 @@ def test_the_first_session_of_the_readme_works_as_it_is_typed(
 
 def test_the_first_session_shows_rest_grpc_and_the_terminal() -> None:
     typed = "\n".join(COMMANDS)
-    assert "curl -s http://127.0.0.1:8080/api/v1/" in typed
+    assert "curl -s -H" in typed
+    assert "http://127.0.0.1:8080/api/v1/" in typed
     assert "grpcurl -plaintext" in typed
     assert "kintsugi exceptions resolve" in typed
     assert "kintsugi events tail" in TAIL

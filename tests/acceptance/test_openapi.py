@@ -15,6 +15,7 @@ import pytest
 from server.launch import files
 
 CHECKS = (
+    "ignored_auth",
     "not_a_server_error",
     "status_code_conformance",
     "content_type_conformance",

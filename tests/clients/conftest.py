@@ -32,9 +32,10 @@ def start(service: Any, program: list[str], tmp_path: Path) -> Iterator[Callable
     """Starts the module's program: `start("follow", name)`."""
     started: list[Program] = []
 
-    def start(*arguments: str) -> Program:
+    def start(*arguments: str, token: str = service.token) -> Program:
         output = tmp_path / f"{len(started)}.txt"
-        started.append(Program([*program, *arguments], service.env, output))
+        env = service.env | {"KINTSUGI_TOKEN": token}
+        started.append(Program([*program, *arguments], env, output))
         return started[-1]
 
     yield start

@@ -5,7 +5,8 @@ The tests of each language run these.
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -42,11 +43,8 @@ def goes_on_where_the_server_was_killed(start: Start, service: Any, until: Until
     follower = start("follow", exception["name"])
     wait_for("Raised", follower, until)
 
-    restarts = service.output.read_text().count("is started again")
-    kill_server(service)
-    wait_for("the stream broke off", follower, until)
-    assert until(lambda: service.output.read_text().count("is started again") > restarts, PATIENCE)
-    assert until(lambda: "1 of 1" in httpx.get(f"{service.health}/readyz").text, PATIENCE)
+    with server_killed(service, until):
+        wait_for("the stream broke off", follower, until)
     resolving = start("resolve", exception["name"], "it went on by itself")
     assert resolving.wait() == 0, resolving.said
     assert follower.wait() == 0, follower.said
@@ -58,6 +56,9 @@ def says_why_it_fails(start: Start, service: Any) -> None:
     lost = start("resolve", f"{service.workspace}/exceptions/none", "a note")
     assert lost.wait() == 1
     assert "exceptions/none" in lost.said
+    unknown = start("list", token="")
+    assert unknown.wait() == 1
+    assert "KINTSUGI_TOKEN" in unknown.said
     confused = start()
     assert confused.wait() == 1
     assert "usage:" in confused.said
@@ -80,9 +81,15 @@ def now(service: Any, exception: Any) -> Any:
     return service.http.get(f"{service.rest}/api/v1/{exception['name']}", timeout=30).json()
 
 
-def kill_server(service: Any) -> None:
+@contextmanager
+def server_killed(service: Any, until: Until) -> Iterator[None]:
+    """At first it is killed, in the end it is back."""
+    restarts = service.output.read_text().count("is started again")
     [pid] = [pid for pid in service.children() if pid in service.processes("server-1.json")]
     os.kill(pid, signal.SIGKILL)
+    yield
+    assert until(lambda: service.output.read_text().count("is started again") > restarts, PATIENCE)
+    assert until(lambda: "1 of 1" in httpx.get(f"{service.health}/readyz").text, PATIENCE)
 
 
 def wait_for(text: str, program: Program, until: Until) -> None:

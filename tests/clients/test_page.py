@@ -1,6 +1,7 @@
 """What docs/clients.md tells to type does what it says; the other tests here build by its table."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ import pytest
 
 from tests.clients import building
 from tests.clients.building import PAGE, ROOT, shell
-from tests.clients.program import Program
-from tests.clients.story import Until, raise_one, wait_for
+from tests.clients.program import PATIENCE, Program
+from tests.clients.story import Until, raise_one, server_killed, wait_for
 
 BLOCKS = re.findall(r"^```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
@@ -47,7 +48,7 @@ def typed(what: str, service: Any) -> str:
 
 @pytest.mark.parametrize("what", ["exceptions?filter=", "ListExceptions\n"])
 def test_what_is_pending_is_listed_without_stubs(repository: Path, service: Any, what: str) -> None:
-    assert raise_one(service)["name"] in shell(typed(what, service), repository)
+    assert raise_one(service)["name"] in shell(typed(what, service), repository, service.env)
 
 
 def test_curl_follows_what_changes(service: Any, follow: Any, until: Until) -> None:
@@ -71,3 +72,19 @@ def test_python_follows_with_stubs_of_its_own(
     watching = follow("python", str(program))
     wait_for("nothing yet", watching, until)
     wait_for(raise_one(service)["name"], watching, until)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="it is run by Node.js, which isn't here")
+def test_fetch_follows_and_goes_on_where_the_server_was_killed(
+    service: Any, follow: Any, until: Until, tmp_path: Path
+) -> None:
+    program = tmp_path / "program.mjs"
+    given = f"const token = {service.token!r};\n"
+    program.write_text(given + typed("fetch(", service).replace('"/api', f'"{service.rest}/api'))
+    watching = follow("node", str(program))
+    assert until(lambda: bool(raise_one(service) and watching.said), PATIENCE)
+    with server_killed(service, until):
+        pass
+    missed = raise_one(service)["name"]
+    wait_for(missed, watching, until)
+    assert watching.said.count(missed) == 1

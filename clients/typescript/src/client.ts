@@ -4,7 +4,8 @@
 //   client follow NAME          what is said and done about one of them, until it is resolved
 //   client resolve NAME NOTE    resolves it, with a note about how
 //
-// The service is found by KINTSUGI_SERVER (host:port, default 127.0.0.1:8080).
+// The service is found by KINTSUGI_SERVER (host:port, default 127.0.0.1:8080), and called with the access token in
+// KINTSUGI_TOKEN.
 
 import { randomUUID } from "node:crypto";
 import { type Event, Event_State, EventKind } from "../gen/kintsugi/v1/event_pb.js";
@@ -69,8 +70,10 @@ async function resolve({ exceptions }: Service, name: string, note: string): Pro
   console.log("resolved by", resolver);
 }
 
-const service = connect(process.env.KINTSUGI_SERVER ?? "127.0.0.1:8080");
+const { KINTSUGI_SERVER: server = "127.0.0.1:8080", KINTSUGI_TOKEN: token = "" } = process.env;
+const service = connect(server, token);
 try {
+  if (!token) throw new Error("KINTSUGI_TOKEN must be an access token");
   await main(service, process.argv.slice(2));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

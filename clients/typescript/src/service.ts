@@ -12,14 +12,22 @@ export interface Service {
 }
 
 /** One connection for all calls, which also finds out, by pings, that a quiet one is dead. */
-export function connect(server: string): Service {
+export function connect(server: string, token: string): Service {
   const baseUrl = `http://${server}`;
   const sessionManager = new Http2SessionManager(baseUrl, { pingIntervalMs: 30_000 });
-  const transport = createGrpcTransport({ baseUrl, sessionManager, interceptors: [repeat] });
+  const transport = createGrpcTransport({ baseUrl, sessionManager, interceptors: [repeat, bearing(token)] });
   return {
     exceptions: createClient(ExceptionService, transport),
     events: createClient(EventService, transport),
     close: () => sessionManager.abort(),
+  };
+}
+
+/** Sends the access token with every call. */
+function bearing(token: string): Interceptor {
+  return (next) => (request) => {
+    request.header.set("authorization", `Bearer ${token}`);
+    return next(request);
   };
 }
 

@@ -99,12 +99,17 @@ class ListMembersRequest(_message.Message):
     Format: organizations/{organization}/workspaces/{workspace}
     """
     filter: _builtins.str
-    """Optional. A filter (AIP-160) over `role`, `title`, `create_time` and
-    `update_time`.
+    """Optional. Which members to list (AIP-160); docs/filters.md says all about
+    the language. At most 16 KiB. Fields: `title`, `role`, `create_time`,
+    `update_time`. A filter that can't be used is INVALID_ARGUMENT with the
+    reason FILTER_SYNTAX or FILTER_TYPE and its `offset`.
+    Example: role = ADMIN OR role = OWNER
     """
     order_by: _builtins.str
-    """Optional. Fields to order by (AIP-132), out of `role`, `title`, `create_time` and `update_time`.
-    Default: `create_time desc`.
+    """Optional. The order of the list (AIP-132), `create_time desc` by default.
+    Fields: `create_time`, and, with the risk that a row whose place changes
+    meanwhile is missed or seen twice, `title`, `update_time`.
+    Example: title
     """
     page_size: _builtins.int
     """Optional. The most members on a page: 0 means 50, above 1000 means 1000,
@@ -289,6 +294,7 @@ class CreateAccessTokenResponse(_message.Message):
     """The token itself: `kin_`, 43 letters, digits, `-` and `_` (256 random bits), and
     6 more to notice a typing error. Kept nowhere and never answered again; empty in
     the answer to a repeated request.
+    Example: kin_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAADCtZhg
     """
     @_builtins.property
     def access_token(self) -> _access_token_pb2.AccessToken:
@@ -346,12 +352,15 @@ class ListAccessTokensRequest(_message.Message):
     Format: organizations/{organization}/workspaces/{workspace}
     """
     filter: _builtins.str
-    """Optional. A filter (AIP-160) over `principal`, `role`, `title`, `create_time` and
-    `expire_time`.
+    """Optional. Which tokens to list (AIP-160); docs/filters.md says all about
+    the language. At most 16 KiB. Fields: `principal`, `title`, `role`,
+    `create_time`, `expire_time`. A filter that can't be used is
+    INVALID_ARGUMENT with the reason FILTER_SYNTAX or FILTER_TYPE and its
+    `offset`. Example: principal = ada
     """
     order_by: _builtins.str
-    """Optional. Fields to order by (AIP-132), out of `title` and `create_time`.
-    Default: `create_time desc`.
+    """Optional. The order of the list (AIP-132), `create_time desc` by default.
+    Fields: `create_time`, `title`. Example: title
     """
     page_size: _builtins.int
     """Optional. The most tokens on a page: 0 means 50, above 1000 means 1000,

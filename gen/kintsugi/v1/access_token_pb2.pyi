@@ -40,7 +40,7 @@ class AccessToken(_message.Message):
     Format: organizations/{organization}/workspaces/{workspace}/accessTokens/{access_token}
     """
     principal: _builtins.str
-    """Immutable. Whose it is; empty in a create means the caller's. To make one for
+    """Optional. Whose it is; empty in a create means the caller's. To make one for
     another member takes the permission `accessTokens.manage`.
     Format: users/{user}
     Example: users/ada

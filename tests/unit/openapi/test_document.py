@@ -1,6 +1,7 @@
 """openapi.json says all that is served, and its examples are what it says."""
 
 import json
+import re
 from itertools import chain
 
 import pytest
@@ -81,10 +82,30 @@ def test_every_reason_of_an_error_is_told():
     assert all(f"- `{reason}`: " in told for reason in reasons)
 
 
+def test_every_call_takes_a_token_and_says_how_it_is_refused():
+    assert DOCUMENT["security"] == [{"BearerAuth": []}]
+    assert DOCUMENT["components"]["securitySchemes"]["BearerAuth"]["scheme"] == "bearer"
+    for operation in OPERATIONS.values():
+        assert "security" not in operation
+        assert {"200", "401", "403", "default"} == operation["responses"].keys()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_examples_of_errors_are_errors_that_there_are(name):
+    for status in ("401", "403", "default"):
+        response = OPERATIONS[name]["responses"][status]
+        short = response.get("$ref", "").rpartition("/")[2]
+        response = DOCUMENT["components"]["responses"].get(short, response)
+        for media in response["content"].values():
+            check(media["example"], media["schema"])
+            [reason] = re.findall(r"reason\W+(\w+)", json.dumps(media["example"]))
+            assert reason in set(ErrorReason.keys())
+
+
 def test_an_update_asks_only_for_what_can_be_changed():
     body = SCHEMAS["UpdateExceptionBody"]
     assert set(body["properties"]) == {"group", "extra", "assignee", "etag"}
-    assert "required" not in body
+    assert not any("required" in SCHEMAS[f"Update{name}Body"] for name in ("Exception", "Member"))
 
 
 def test_a_body_has_no_field_that_the_path_sets():

@@ -18,7 +18,8 @@ import kintsugi.v1.ResolveExceptionRequest;
  *   client resolve NAME NOTE    resolves it, with a note about how
  * </pre>
  *
- * The service is found by KINTSUGI_SERVER (host:port, default 127.0.0.1:8080).
+ * The service is found by KINTSUGI_SERVER (host:port, default 127.0.0.1:8080), and called with the access token in
+ * KINTSUGI_TOKEN.
  */
 final class Client {
   private static final String WORKSPACE = "organizations/local/workspaces/default";
@@ -31,7 +32,11 @@ final class Client {
 
   public static void main(String[] arguments) throws InterruptedException {
     String server = System.getenv().getOrDefault("KINTSUGI_SERVER", "127.0.0.1:8080");
-    try (Service service = new Service(server)) {
+    String token = System.getenv().getOrDefault("KINTSUGI_TOKEN", "");
+    try (Service service = new Service(server, token)) {
+      if (token.isEmpty()) {
+        throw new IllegalArgumentException("KINTSUGI_TOKEN must be an access token");
+      }
       new Client(service).run(arguments);
     } catch (StatusRuntimeException | IllegalArgumentException error) {
       System.err.println(error.getMessage());

@@ -4,9 +4,11 @@ import static java.util.concurrent.TimeUnit.SECONDS;
 
 import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
+import io.grpc.Metadata;
 import io.grpc.Status.Code;
 import io.grpc.StatusRuntimeException;
 import io.grpc.protobuf.StatusProto;
+import io.grpc.stub.MetadataUtils;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -39,9 +41,12 @@ final class Service implements AutoCloseable {
   private final EventServiceGrpc.EventServiceBlockingStub events;
   private final ManagedChannel channel;
 
-  /** Also finds out, by pings, that a quiet connection is dead. */
-  Service(String server) {
+  /** Sends the access token with every call; also finds out, by pings, that a quiet connection is dead. */
+  Service(String server, String token) {
+    var headers = new Metadata();
+    headers.put(Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER), "Bearer " + token);
     channel = ManagedChannelBuilder.forTarget(server)
+        .intercept(MetadataUtils.newAttachHeadersInterceptor(headers))
         .usePlaintext().defaultServiceConfig(CONFIG).keepAliveTime(30, SECONDS)
         .maxInboundMessageSize(LARGEST_ANSWER).build();
     exceptions = ExceptionServiceGrpc.newBlockingStub(channel);
