@@ -96,7 +96,9 @@ class Server:
     """A gRPC server over a database. `start` answers the port; `stop` lets calls in flight end."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises CannotRun."""
         self._settings = settings
+        provided = _provided(settings)
         self._database = Database(settings.database_url, connections=settings.threads)
         self._notifier = Notifier(settings.database_url)
         store = Store(self._database, self._notifier)
@@ -108,7 +110,7 @@ class Server:
         # While the database is away, what is tried so often must not slow the calls' own return.
         self._counting = Database(settings.database_url, connections=1)
         self._repetitions = [watch_orphans(store), keep_folding(self._counting)]
-        self._authenticator = Authenticator(store)
+        self._authenticator = Authenticator(store, provided)
         self._health = Health(lambda: self._hub.is_fresh)
         self._grpc = self._build(services(store, self._hub))
 
@@ -211,6 +213,27 @@ def _reach(use: Callable[[str], None], url: str) -> None:
     except OperationalError as error:
         reason = str(error.orig).strip().splitlines()[0]
         raise CannotRun(f"can't reach the database: {reason}") from error
+
+
+def _provided(settings: Settings) -> Callable[[str], str] | None:
+    """Who reads the tokens of the identity provider, if there is one. Raises CannotRun."""
+    issuer, audience, jwks = settings.oidc_issuer, settings.oidc_audience, settings.oidc_jwks
+    if not (issuer or audience or jwks):
+        return None
+    if not (issuer and audience and jwks):
+        raise CannotRun(
+            "an identity provider takes all of KINTSUGI_OIDC_ISSUER, _AUDIENCE and _JWKS"
+        )
+    try:
+        from server.operations.json_web_token import IdentityProvider  # noqa: PLC0415 - an extra
+        from server.operations.key_set import KeySet, KeysUnreadable  # noqa: PLC0415
+    except ImportError as error:
+        what = "an identity provider needs an extra: pip install 'kintsugi[oidc]'"
+        raise CannotRun(what) from error
+    try:
+        return IdentityProvider(issuer, audience, settings.oidc_claim, KeySet(jwks)).user
+    except KeysUnreadable as error:
+        raise CannotRun(f"KINTSUGI_OIDC_JWKS: {error}") from error
 
 
 def _pools(settings: Settings) -> Pools:

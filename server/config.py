@@ -23,6 +23,9 @@ class Settings(BaseSettings):
 
     database_url: str = Field(description="PostgreSQL 17 or newer, as a libpq URL")
     grpc_host: str = Field("127.0.0.1", description="address to listen on")
+    insecure: bool = Field(
+        default=False, description="listen beyond loopback too, though gRPC here has no TLS"
+    )
     grpc_port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0: a free one")
     ready_file: Path | None = Field(None, description="written when the process serves")
     threads: int = Field(16, ge=1, le=256, description="threads, and database connections")
@@ -38,6 +41,10 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(4_259_840, ge=1024, description="4 MiB and the field around it")
     deadline_seconds: float = Field(30, gt=0, description="the longest that a unary call may take")
     grace_seconds: float = Field(3, ge=0, description="what calls in flight get at the end")
+    oidc_issuer: str = Field("", description="`iss` of an identity provider's tokens; empty: none")
+    oidc_audience: str = Field("", description="`aud` of its tokens that are for this service")
+    oidc_jwks: str = Field("", description="its keys: a URL, or a file")
+    oidc_claim: str = Field("sub", min_length=1, description="the claim that is a user's id")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
 
 
