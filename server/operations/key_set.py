@@ -19,6 +19,9 @@ _PAUSE_SECONDS = 10
 _FETCH_SECONDS = 2
 _PATIENCE_SECONDS = 0.5
 
+_MALFORMED = (ValueError, TypeError, AttributeError, RecursionError)
+"""What PyJWT raises for JSON that is no key set."""
+
 _log = structlog.get_logger()
 
 
@@ -85,7 +88,7 @@ def _read(source: str) -> dict[str, PyJWK]:
             for key in _key_set(source)
             if key.key_id and key.public_key_use in (None, "sig")
         }
-    except (PyJWTError, OSError, ValueError, TypeError, AttributeError) as error:
+    except (PyJWTError, OSError, *_MALFORMED) as error:
         raise KeysUnreadable(f"{source} has no key set: {error}") from error
 
 
