@@ -193,7 +193,7 @@ def test_an_envoy_of_ones_own_serves_beside_a_server(stack: Any, tmp_path: Path)
         try:
             edge = f"127.0.0.1:{envoy.bound_port(tmp_path, 30)}"
             url = f"http://{edge}/api/v1/{stack.workspace}/exceptions"
-            assert "exceptions" in httpx.get(url, timeout=30).json()
+            assert "exceptions" in httpx.get(url, headers=stack.headers, timeout=30).json()
         finally:
             process.kill()
 

@@ -48,7 +48,7 @@ def assert_status(answer: httpx.Response, http_code: int, code: int) -> dict[str
     ],
 )
 def test_paths_methods_and_parameters(stack: Any, method: str, path: str, code: int) -> None:
-    answer = httpx.request(method, f"{stack.rest}{path}", timeout=30)
+    answer = stack.http.request(method, f"{stack.rest}{path}", timeout=30)
     assert_status(answer, code, {404: 5, 400: 3}[code])
 
 
