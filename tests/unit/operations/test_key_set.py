@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.operations.key_set import KeySet, KeysUnreadable
+from tests.integration.waiting import until
 from tests.provider import Provider, new_rsa
 
 
@@ -63,8 +64,7 @@ def test_a_provider_that_hangs_holds_up_one_caller_only(provider: Provider) -> N
     provider.answering.clear()
     first = threading.Thread(target=keys.find, args=["first"])
     first.start()
-    while provider.asked < 2:
-        pass
+    until(lambda: provider.asked == 2)
     assert keys.find("rsa") is not None
     assert keys.find("second") is None
     assert first.is_alive()
@@ -81,6 +81,6 @@ def test_a_key_for_something_else_is_no_key(provider: Provider, tmp_path: Path) 
     assert keys.find("ec") is not None
 
 
-def test_a_redirect_is_not_followed_and_plain_http_not_trusted(provider: Provider) -> None:
+def test_plain_http_is_not_trusted_on_a_network(provider: Provider) -> None:
     with pytest.raises(KeysUnreadable, match="must be https"):
         KeySet(provider.url.replace("127.0.0.1", "login.example"))
