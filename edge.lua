@@ -98,9 +98,19 @@ local function refuse(handle, why)
   handle:respond({[":status"] = "400"}, why)
 end
 
+-- What a JSON caller says in gRPC's own headers would reach the server as if Envoy had said it: a deadline, an encoding.
+local function strip_grpc(headers)
+  local found = {}
+  for name in pairs(headers) do
+    if name:sub(1, 5) == "grpc-" or name:sub(-4) == "-bin" then found[#found + 1] = name end
+  end
+  for _, name in ipairs(found) do headers:remove(name) end
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   if is_grpc(headers) then return end
+  strip_grpc(headers)
   local method = headers:get(":method")
   if has_escaped_parameter(headers:get(":path")) then
     return refuse(handle, "The name of a query parameter must be written without percent-encoding.")

@@ -180,7 +180,7 @@ def serving(directory: Path, url: str, on: set[int]) -> Iterator[tuple[str, str,
 
 @contextmanager
 def _edge(directory: Path, server: str) -> Iterator[str]:
-    argv = envoy.prepare(directory, 0, [server])
+    argv = envoy.prepare(directory, envoy.Listener(0), [server])
     with running("Envoy", argv, directory, {}, None):
         yield f"127.0.0.1:{envoy.bound_port(directory, 20)}"
 

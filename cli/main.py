@@ -52,11 +52,11 @@ class LazyGroup(click.Group):
 def kintsugi() -> None:
     """Carry a broken automation run from exception to repair.
 
-    The client commands find the service by KINTSUGI_SERVER (host:port, default
-    127.0.0.1:8080) and the workspace by KINTSUGI_WORKSPACE (default
-    organizations/local/workspaces/default). They call with KINTSUGI_TOKEN, or
-    the token in the file KINTSUGI_TOKEN_FILE; on the machine of `kintsugi up`,
-    with the one that it keeps.
+    The client commands find the service by KINTSUGI_SERVER (host:port, or
+    https://host:port; default 127.0.0.1:8080) and the workspace by
+    KINTSUGI_WORKSPACE (default organizations/local/workspaces/default). They
+    call with KINTSUGI_TOKEN, or the token in the file KINTSUGI_TOKEN_FILE; on
+    the machine of `kintsugi up`, with the one that it keeps.
     """
 
 

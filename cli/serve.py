@@ -9,10 +9,18 @@ from typing import Any
 
 import click
 
+from cli.exposure import refuse_exposure
+
+_ADVICE = (
+    "a server process speaks plain gRPC: leave it on loopback and let Envoy speak TLS, or say"
+    " --insecure where the network is your own"
+)
+
 
 @click.command()
 @click.option("--database-url", envvar="KINTSUGI_DATABASE_URL", required=True, help="PostgreSQL.")
 @click.option("--grpc-host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--insecure", is_flag=True, default=None, help="Let others reach it without TLS.")
 @click.option("--grpc-port", type=int, help="Port to listen on; 0: a free one.  [default: 50051]")
 @click.option(
     "--ready-file", type=click.Path(path_type=Path), help="Written when the process serves."
@@ -29,7 +37,10 @@ def serve(**flags: object) -> None:
 
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     try:
-        app.run(Settings(**given))
+        settings = Settings(**given)
+        if not settings.insecure:
+            refuse_exposure("--grpc-host", settings.grpc_host, _ADVICE)
+        app.run(settings)
     except ValidationError as error:
         wrong = error.errors()[0]
         name = "_".join(str(part) for part in wrong["loc"])

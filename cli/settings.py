@@ -7,11 +7,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+
+from server.domain.addresses import is_loopback
 
 TOKEN_FILE = "KINTSUGI_TOKEN_FILE"  # noqa: S105 (the name of a variable)
 DEFAULT_SERVER = "127.0.0.1:8080"
@@ -44,11 +45,11 @@ class Server:
     @property
     def is_here(self) -> bool:
         """Whether it is on this machine."""
-        host = self.address.rpartition(":")[0].strip("[]")
-        try:
-            return host == "localhost" or ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.address.rpartition(":")[0])
+
+    def __str__(self) -> str:
+        """As KINTSUGI_SERVER says it."""
+        return f"https://{self.address}" if self.tls else self.address
 
 
 def server() -> Server:

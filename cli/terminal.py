@@ -61,7 +61,7 @@ def command_line(*words: str, server: str = "", token_file: str = "") -> str:
     `token_file` is where it finds its token, if not where this one does.
     """
     program = "kintsugi" if shutil.which("kintsugi") == sys.argv[0] else sys.argv[0]
-    address = server or settings.server().address
+    address = server or str(settings.server())
     prefix = "" if address == settings.DEFAULT_SERVER else f"KINTSUGI_SERVER={address} "
     if token_file := token_file or os.environ.get(settings.TOKEN_FILE, ""):
         prefix += f"{settings.TOKEN_FILE}={shlex.quote(token_file)} "

@@ -6,20 +6,24 @@ How the processes are started and looked after is in `server/launch/`.
 import json
 import os
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import click
 
 from cli import settings
+from cli.exposure import refuse_exposure
 from cli.terminal import command_line
 
 if TYPE_CHECKING:
+    from server.launch.certificate import Certificate
     from server.launch.data_directory import DataDirectory
     from server.launch.supervisor import Addresses
 
 _MOST_WORKERS = 4
 _PORT = click.IntRange(0, 65535)
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
@@ -29,6 +33,10 @@ _PORT = click.IntRange(0, 65535)
     help="Where the database and the logs are.  [default: the platform's user data directory]",
 )
 @click.option("--port", type=_PORT, default=8080, show_default=True, help="REST, gRPC, gRPC-Web.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The IP address of --port.")
+@click.option("--tls-cert", type=_FILE, help="Speak TLS on --port: the certificate chain, in PEM.")
+@click.option("--tls-key", type=_FILE, help="The key of --tls-cert, in PEM without a password.")
+@click.option("--insecure", is_flag=True, help="Let others reach --port without TLS.")
 @click.option(
     "--grpc-port", type=_PORT, help="The first server process; the next ones follow.  [50051]"
 )
@@ -54,6 +62,10 @@ def up(  # noqa: PLR0913 (one a flag)
     *,
     data_dir: Path | None,
     port: int,
+    host: str,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    insecure: bool,
     grpc_port: int | None,
     health_port: int | None,
     metrics_port: int | None,
@@ -64,20 +76,24 @@ def up(  # noqa: PLR0913 (one a flag)
 ) -> None:
     """Start everything on this machine; Ctrl-C stops it.
 
-    PostgreSQL, the server processes and Envoy, all on 127.0.0.1. With `--port 0` every port that
-    isn't named is a free one.
+    PostgreSQL, the server processes and Envoy, all on 127.0.0.1 but for Envoy with `--host`. With
+    `--port 0` every port that isn't named is a free one.
     """
     from server.launch.child import CannotStart
     from server.launch.data_directory import DataDirectory
+    from server.launch.envoy import Listener
     from server.launch.pinning import usable_cores
     from server.launch.supervisor import Options, Supervisor
 
     def chosen(named: int | None, usual: int) -> int:
         return named if named is not None else (usual if port else 0)
 
+    certificate = _certificate(tls_cert, tls_key)
+    if not (certificate or insecure):
+        refuse_exposure("--host", host, "give --tls-cert and --tls-key, or --insecure")
     data = DataDirectory(data_dir or settings.data_dir())
     options = Options(
-        port=port,
+        edge=Listener(port, _ip_address(host), certificate),
         grpc_port=chosen(grpc_port, 50051),
         health_port=chosen(health_port, 8081),
         metrics_port=chosen(metrics_port, 9090),
@@ -93,6 +109,23 @@ def up(  # noqa: PLR0913 (one a flag)
         raise click.ClickException(str(problem)) from None
     except OSError as problem:
         raise click.ClickException(f"can't start: {problem}") from None
+
+
+def _certificate(chain: Path | None, key: Path | None) -> "Certificate | None":
+    from server.launch.certificate import Certificate
+
+    if chain and key:
+        return Certificate(chain, key)
+    if chain or key:
+        raise click.ClickException("--tls-cert and --tls-key go together: give both, or neither")
+    return None
+
+
+def _ip_address(host: str) -> str:
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        raise click.ClickException(f"--host {host}: it must be an IP address") from None
 
 
 class _Ready:
@@ -134,7 +167,7 @@ class _Ready:
 
 def _document(addresses: "Addresses", token: str) -> dict[str, object]:
     return {
-        "rest": f"http://{addresses.edge}",
+        "rest": addresses.rest,
         "grpc": addresses.grpc,
         "health": addresses.health,
         "metrics": addresses.metrics,
@@ -145,13 +178,14 @@ def _document(addresses: "Addresses", token: str) -> dict[str, object]:
 
 def _summary(addresses: "Addresses", data: "DataDirectory") -> str:
     is_usual = data.path == settings.data_dir().absolute()
-    where = {"server": addresses.edge, "token_file": "" if is_usual else str(data.token)}
+    server = addresses.rest.removeprefix("http://")
+    where = {"server": server, "token_file": "" if is_usual else str(data.token)}
     run = command_line("exec", "--automation", "hello", "--", **where)
     look = command_line("exceptions", "list", **where)
     return f"""\
 Kintsugi is up. Its data and logs are in {data.path}
 
-  REST     http://{addresses.edge}/api/v1/{settings.DEFAULT_WORKSPACE}/exceptions
+  REST     {addresses.rest}/api/v1/{settings.DEFAULT_WORKSPACE}/exceptions
   gRPC     {addresses.edge}, and the server processes: {", ".join(addresses.grpc)}
   health   {addresses.health}/readyz
   metrics  {addresses.metrics}

@@ -104,7 +104,9 @@ class Server:
     """A gRPC server over a database. `start` answers the port; `stop` lets calls in flight end."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises CannotRun."""
         self._settings = settings
+        provided = _provided(settings)
         self._spans = _spans() if settings.tracing else None
         self._database = Database(settings.database_url, connections=settings.threads)
         self._notifier = Notifier(settings.database_url)
@@ -128,7 +130,7 @@ class Server:
         ]
         if days := settings.audit_retention_days:
             self._repetitions.append(sealing.keep_pruning(self._kept_up, days))
-        self._authenticator = Authenticator(store)
+        self._authenticator = Authenticator(store, provided)
         self._health = Health(lambda: self._hub.is_fresh)
         self._grpc = self._build(services(store, self._hub))
 
@@ -206,6 +208,27 @@ def run(settings: Settings) -> None:
     signal.sigwait(_ENDING)
     server.stop()
     _log.info("stopped", pid=os.getpid())
+
+
+def _provided(settings: Settings) -> Callable[[str], str] | None:
+    """Who reads the tokens of the identity provider, if there is one. Raises CannotRun."""
+    issuer, audience, jwks = settings.oidc_issuer, settings.oidc_audience, settings.oidc_jwks
+    if not (issuer or audience or jwks):
+        return None
+    if not (issuer and audience and jwks):
+        raise CannotRun(
+            "an identity provider takes all of KINTSUGI_OIDC_ISSUER, _AUDIENCE and _JWKS"
+        )
+    try:
+        from server.operations.json_web_token import IdentityProvider  # noqa: PLC0415 - an extra
+        from server.operations.key_set import KeySet, KeysUnreadable  # noqa: PLC0415
+    except ImportError as error:
+        what = "an identity provider needs an extra: pip install 'kintsugi[oidc]'"
+        raise CannotRun(what) from error
+    try:
+        return IdentityProvider(issuer, audience, settings.oidc_claim, KeySet(jwks)).user
+    except KeysUnreadable as error:
+        raise CannotRun(f"KINTSUGI_OIDC_JWKS: {error}") from error
 
 
 def _pools(settings: Settings) -> Pools:

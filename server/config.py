@@ -26,6 +26,9 @@ class Settings(BaseSettings):
 
     database_url: str = Field(description="PostgreSQL 17 or newer, as a libpq URL")
     grpc_host: str = Field("127.0.0.1", description="address to listen on")
+    insecure: bool = Field(
+        default=False, description="listen beyond loopback too, though gRPC here has no TLS"
+    )
     grpc_port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0: a free one")
     ready_file: Path | None = Field(None, description="written when the process serves")
     threads: int = Field(16, ge=1, le=256, description="threads, and database connections")
@@ -67,6 +70,10 @@ class Settings(BaseSettings):
     audit_retention_days: int = Field(
         0, ge=0, description="for which audit entries are kept, 30 at least; 0: for ever"
     )
+    oidc_issuer: str = Field("", description="`iss` of an identity provider's tokens; empty: none")
+    oidc_audience: str = Field("", description="`aud` of its tokens that are for this service")
+    oidc_jwks: str = Field("", description="its keys: a URL, or a file")
+    oidc_claim: str = Field("sub", min_length=1, description="the claim that is a user's id")
     tracing: bool = Field(
         default=False, description="send a span for each call (OpenTelemetry, `kintsugi[otel]`)"
     )

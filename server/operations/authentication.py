@@ -1,20 +1,21 @@
-"""Who calls, by the access token that a call came with.
+"""Who calls, by the token that a call came with: one of ours, or an identity provider's.
 
 What is known of a token is kept for half a second, so that most calls need no look at the database.
 """
 
+import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 
 from kintsugi.v1.member_pb2 import Role
 
 from server.domain.access import PERMISSIONS, Membership, common_role
-from server.domain.access_tokens import digest
+from server.domain.access_tokens import PREFIX, digest
 from server.domain.errors import CredentialsInvalid
 from server.domain.names import WorkspaceName
-from server.store.access import CALLER, TOKEN_USED
+from server.store.access import CALLER, MEMBERSHIPS, TOKEN_USED
 from server.store.connection import Row
 from server.store.store import Store
 
@@ -24,7 +25,7 @@ _MOST_KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A principal, `users/ada`, with one of its tokens.
+    """A principal, `users/ada`, with one of its tokens, by its id; a provider's has none.
 
     `memberships` are by workspaces' names, of those that the token is good for, `is_everywhere` if
     they are all. `found` is when, on the clock of `time.monotonic()`.
@@ -38,10 +39,15 @@ class Caller:
 
 
 class Authenticator:
-    """Finds callers by their tokens."""
+    """Finds callers by their tokens.
 
-    def __init__(self, store: Store) -> None:
+    `provided` tells the user's id for a token of an identity provider, or raises
+    CredentialsInvalid.
+    """
+
+    def __init__(self, store: Store, provided: Callable[[str], str] | None = None) -> None:
         self._store = store
+        self._provided = provided
         self._lock = threading.Lock()
         self._kept: dict[bytes, Caller] = {}
 
@@ -50,26 +56,35 @@ class Authenticator:
 
         Raises CredentialsInvalid, DatabaseUnavailable, DeadlinePassed.
         """
-        key = digest(token)
-        if key is None:
-            raise CredentialsInvalid("is damaged or incomplete")
+        key = hashlib.sha256(token.encode()).digest()
         kept = self._kept.get(key)
         if kept is not None and kept.found >= max(since, monotonic() - _KEPT_SECONDS):
             return kept
-        return self._find(key)
-
-    def _find(self, key: bytes) -> Caller:
         found = monotonic()  # what changes while it is looked up may be missing
         with self._lock:
             self._kept.pop(key, None)
-        rows = self._store.database.all(CALLER, {"digest": key})
-        caller = _read(rows, found)
-        self._note_use(rows[0])
+        caller = self._find(token, found)
         with self._lock:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
             self._kept[key] = caller
         return caller
+
+    def _find(self, token: str, found: float) -> Caller:
+        if self._provided and not token.startswith(PREFIX):
+            return self._find_user(self._provided(token), found)
+        key = digest(token)
+        if key is None:
+            raise CredentialsInvalid("is damaged or incomplete")
+        rows = self._store.database.all(CALLER, {"digest": key})
+        caller = _read(rows, found)
+        self._note_use(rows[0])
+        return caller
+
+    def _find_user(self, id: str, found: float) -> Caller:
+        rows = self._store.database.all(MEMBERSHIPS, {"id": id})
+        memberships = _memberships((row[-1], row) for row in rows)
+        return Caller(f"users/{id}", "", memberships, is_everywhere=True, found=found)
 
     def _note_use(self, row: Row) -> None:
         workspace, id, _, _, _, is_due, *_ = row
@@ -86,10 +101,15 @@ def _read(rows: list[Row], found: float) -> Caller:
     return Caller(
         f"users/{principal}",
         id,
-        dict(filter(None, (_membership(role, row) for row in rows))),
+        _memberships((role, row) for row in rows),
         is_everywhere,
         found,
     )
+
+
+def _memberships(given: Iterable[tuple[Role.ValueType, Row]]) -> dict[str, Membership]:
+    """Out of pairs of the highest role that there may be and a row."""
+    return dict(filter(None, (_membership(role, row) for role, row in given)))
 
 
 def _membership(token_role: Role.ValueType, row: Row) -> tuple[str, Membership] | None:

