@@ -185,7 +185,7 @@ class Collection(Generic[M, N]):
             **self._key(name),
             **{f"new_{column}": new[column] for column in changed},
             **change_parameters(request, str(name).rpartition("/")[0]),
-            "before": {**replaced, "update_time": _update_time(before)} if changed else {},
+            "before": replaced | _update_time(before) if changed else {},
         }
         return self._read_found(name, transaction.one(self._statements.update(changed), parameters))
 
@@ -257,9 +257,11 @@ class Collection(Generic[M, N]):
         return self.resource.read(self.resource.message, str(name.parent), row)
 
 
-def _update_time(message: Any) -> str:
-    time: str = message.update_time.ToJsonString()
-    return time
+def _update_time(message: Any) -> dict[str, str]:
+    """As a column; not every resource tells it."""
+    if "update_time" not in message.DESCRIPTOR.fields_by_name:
+        return {}
+    return {"update_time": message.update_time.ToJsonString()}
 
 
 def _etag(message: Any) -> str:
