@@ -17,6 +17,7 @@ from kintsugi.v1.guide_entry_service_pb2_grpc import GuideEntryServiceStub
 from kintsugi.v1.location_pb2 import Location
 from kintsugi.v1.member_pb2 import ROLE_VIEWER, Member
 
+from server.domain.exception_groups import GROUPS
 from tests.served import Names
 
 SECRET = "kept by its owner"
@@ -25,7 +26,9 @@ SECRET = "kept by its owner"
 
 def fill(channel: grpc.Channel, workspace: str) -> Names:
     """Makes two of everything, and answers the name of one of each type."""
-    first, *_ = runs = [f"{workspace}/automations/{id}/runs/1" for id in ("billing", "ordering", "shipping")]
+    first, *_ = runs = [
+        f"{workspace}/automations/{id}/runs/1" for id in ("billing", "ordering", "shipping")
+    ]
     thread = f"{first}/agents/kai"
     for id in ("dan", "erin"):
         _member(channel, workspace, id)
@@ -39,7 +42,9 @@ def fill(channel: grpc.Channel, workspace: str) -> Names:
         "kintsugi/RunAgent": thread,
         "kintsugi/User": "users/carol",
         "kintsugi/ExceptionGroup": f"{workspace}/exceptionGroups/internal_error",
-        "kintsugi/Exception": [_exception(channel, run) for run in reversed(runs)].pop(),
+        "kintsugi/Exception": [
+            _exception(channel, *each) for each in zip(GROUPS, reversed(runs), strict=True)
+        ].pop(),
         "kintsugi/GuideEntry": [_entry(channel, first) for _ in runs].pop(),
         "kintsugi/Event": _event(channel, thread),
         "kintsugi/Member": _member(channel, workspace, "carol"),
@@ -47,8 +52,8 @@ def fill(channel: grpc.Channel, workspace: str) -> Names:
     }
 
 
-def _exception(channel: grpc.Channel, run: str) -> str:
-    raised = Raised(run=run, location=Location(), message=SECRET, extra={"k": SECRET})
+def _exception(channel: grpc.Channel, group: str, run: str) -> str:
+    raised = Raised(run=run, location=Location(), message=SECRET, group=group)
     request = CreateExceptionRequest(parent=_workspace(run), exception=raised)
     return ExceptionServiceStub(channel).CreateException(request).name
 

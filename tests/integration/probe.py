@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.wrappers_pb2 import StringValue
@@ -37,8 +38,11 @@ ADA = Membership("0", frozenset(["probe.use"]))
 Behavior = Callable[[], str]
 
 
-def service(*, permission: str) -> ServiceDescriptor:
-    """The probe's descriptor; an empty permission is as good as none."""
+def service(*, permission: str, feature: str = "") -> ServiceDescriptor:
+    """The probe's descriptor; an empty permission is as good as none.
+
+    With a feature, a request says which workspace it is about.
+    """
     file = descriptor_pb2.FileDescriptorProto(
         name="probe.proto", package="probe", dependency=["google/protobuf/wrappers.proto"]
     )
@@ -52,6 +56,9 @@ def service(*, permission: str) -> ServiceDescriptor:
             server_streaming=server_streams,
         )
         method.options.Extensions[options_pb2.permission] = permission
+        if feature:
+            method.options.Extensions[options_pb2.feature] = feature
+            method.options.Extensions[annotations_pb2.http].get = f"/{{value={WORKSPACE}}}"
     pool = descriptor_pool.DescriptorPool()
     wrappers = descriptor_pb2.FileDescriptorProto()
     StringValue.DESCRIPTOR.file.CopyToProto(wrappers)
@@ -70,14 +77,16 @@ class Everybody:
 class Probe:
     """A running server whose four methods all answer what `behavior` answers."""
 
-    def __init__(self, behavior: Behavior, *, threads: int = 2, limit: int = 4) -> None:
+    def __init__(
+        self, behavior: Behavior, *, threads: int = 2, limit: int = 4, feature: str = ""
+    ) -> None:
         self.pools = Pools(
             unary=CallPool("calls", threads, limit),
             streams=CallPool("streams", threads, limit),
             health=CallPool("health checks", 1, 100),
             refusals=CallPool("refusals", 1, 100),
         )
-        methods = declared_methods([service(permission="probe.use")])
+        methods = declared_methods([service(permission="probe.use", feature=feature)])
         chain = Chain(methods, self.pools, StreamLimit(limit), Everybody(), 30)
         self._server = grpc.server(self.pools.unary, interceptors=[chain])
         self._server.add_generic_rpc_handlers([_handlers(behavior)])
