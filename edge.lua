@@ -94,6 +94,15 @@ local function list_keys(body)
   return table.concat(keys, ",")
 end
 
+-- What only gRPC callers say; of others gRPC would refuse what it can't read as a fault of its own.
+local function remove_metadata(headers)
+  local found = {}
+  for name in pairs(headers) do
+    if name:sub(1, 5) == "grpc-" or name:sub(-4) == "-bin" then found[#found + 1] = name end
+  end
+  for _, name in ipairs(found) do headers:remove(name) end
+end
+
 local function refuse(handle, why)
   handle:respond({[":status"] = "400"}, why)
 end
@@ -101,6 +110,7 @@ end
 function envoy_on_request(handle)
   local headers = handle:headers()
   if is_grpc(headers) then return end
+  remove_metadata(headers)
   local method = headers:get(":method")
   if has_escaped_parameter(headers:get(":path")) then
     return refuse(handle, "The name of a query parameter must be written without percent-encoding.")
