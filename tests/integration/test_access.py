@@ -183,9 +183,9 @@ def test_of_two_owners_who_dismiss_each_other_at_once_one_stays(
         assert sum(done) == 1
 
 
-def new_workspace(client: Client, id: str) -> str:
+def new_workspace(client: Client, id: str, request_id: str = "") -> str:
     request = workspace_service_pb2.CreateWorkspaceRequest(
-        parent="organizations/local", workspace_id=id, workspace={}
+        parent="organizations/local", workspace_id=id, workspace={}, request_id=request_id
     )
     return client.workspaces.CreateWorkspace(request).name
 
@@ -403,6 +403,15 @@ def test_whoever_makes_a_workspace_owns_it(client: Client) -> None:
     assert members(client, other) == {"local": ROLE_OWNER}
     admin = somebody(client, "admin", ROLE_ADMIN)
     assert reason(refusal(lambda: new_workspace(admin, "more"))) == "PERMISSION_LACKING"
+
+
+def test_whoever_made_a_workspace_and_left_is_outside(client: Client) -> None:
+    other = new_workspace(client, "other", request_id="r")
+    assert new_workspace(client, "other", request_id="r") == other
+    add(client, "ada", ROLE_OWNER, other)
+    remove(client, "local", other)
+    error = refusal(lambda: new_workspace(client, "other", request_id="r"))
+    assert reason(error) == "RESOURCE_NOT_FOUND"
 
 
 @pytest.mark.parametrize("role", ROLES, ids=Role.Name)
