@@ -274,6 +274,9 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", -1),
         # Envoy lets 16 KiB of headers through and adds some; gRPC's own 8 KiB would refuse them.
         ("grpc.max_metadata_size", 40_960),
+        # A header that can't be read stays in the table of the connection, which Envoy shares
+        # among callers: one bad `grpc-timeout` would fail the calls of others. So there is none.
+        ("grpc.http2.hpack_table_size.decoder", 0),
         # Envoy pings its connections; a server that finds that too often would close them.
         ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
         ("grpc.http2.max_ping_strikes", 0),

@@ -10,6 +10,7 @@ from google.api import field_behavior_pb2 as behavior
 from google.api import resource_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from kintsugi.v1 import options_pb2
 
 from server.domain.errors import Violation
@@ -24,6 +25,8 @@ from server.interceptors.resource_patterns import (
 
 _LANGUAGES = ("filter", "order_by")
 """Fields whose text is checked by the package `filters`, which says what is wrong and where."""
+
+_TIMESTAMP = Timestamp.DESCRIPTOR.full_name
 
 Check = Callable[[Any, str], Iterable[Violation]]
 """Takes a value and its path in the request, answers what is wrong with it."""
@@ -131,7 +134,8 @@ def _single_check(field: FieldDescriptor, context: _Context, max_bytes: int) -> 
         return _enum_check(field.enum_type)
     if field.message_type is not None and not _is_googles(field.message_type):
         return _message_check(field.message_type, context.inside(field))
-    return _nothing
+    is_time = field.message_type is not None and field.message_type.full_name == _TIMESTAMP
+    return _time_check if is_time else _nothing
 
 
 def _name_patterns(field: FieldDescriptor, context: _Context) -> Patterns:
@@ -164,6 +168,13 @@ def _enum_check(enum: EnumDescriptor) -> Check:
             yield path, f"{number} is no value of {enum.name}"
 
     return check
+
+
+def _time_check(time: Timestamp, path: str) -> Iterator[Violation]:
+    try:
+        time.ToJsonString()
+    except ValueError:
+        yield path, "is no time of the years 1 to 9999, with nanos from 0 to 999,999,999"
 
 
 def _list_check(single: Check, max_items: int) -> Check:

@@ -28,6 +28,7 @@ from server.domain.names import AccessTokenName, MemberName, UserName, Workspace
 from server.resources.access_token import ACCESS_TOKEN
 from server.resources.collection import Collection
 from server.resources.member import MEMBER
+from server.resources.timestamps import to_datetime
 from server.store.access import (
     ANY_OWNER,
     LOCK_WORKSPACE,
@@ -220,7 +221,7 @@ def _check_principal(
 def _token_row(
     workspace: str, principal: UserName, wanted: token_pb.AccessToken, secret: str
 ) -> dict[str, Any]:
-    expires = wanted.HasField("expire_time")
+    expire_time = wanted.expire_time.ToMicroseconds() if wanted.HasField("expire_time") else None
     return {
         "workspace": workspace,
         "id": new_id(),
@@ -229,7 +230,5 @@ def _token_row(
         "title": wanted.title,
         "role": wanted.role,
         "all_workspaces": wanted.all_workspaces,
-        "expire_time": wanted.expire_time.seconds + wanted.expire_time.nanos / 1e9
-        if expires
-        else None,
+        "expire_time": None if expire_time is None else to_datetime(expire_time),
     }

@@ -13,11 +13,12 @@ from kintsugi.v1 import workspace_service_pb2 as service
 
 from server.domain.access import Membership
 from server.domain.call import current_call, entered
-from server.domain.errors import AlreadyExists, InvalidFields
+from server.domain.errors import AlreadyExists, InvalidFields, NotFound
 from server.domain.names import OrganizationName, WorkspaceName
 from server.domain.workspace_rules import FEATURES, id_violations, violations
 from server.resources.collection import Collection
 from server.resources.workspace import WORKSPACE
+from server.store.access import MEMBER_ROLE
 from server.store.changes import change_parameters, once
 from server.store.errors import Duplicate
 from server.store.workspaces import create_statement
@@ -44,6 +45,9 @@ def create(workspaces: Workspaces, request: service.CreateWorkspaceRequest) -> p
         return WORKSPACE.read(pb.Workspace, str(parent), row)
 
     def repeat(names: Sequence[str]) -> pb.Workspace:
+        owner = {"workspace": uid, "id": current_call().principal.removeprefix("users/")}
+        if database.one(MEMBER_ROLE, owner) is None:  # any more
+            raise NotFound(names[0])
         call, own = current_call(), {names[0]: Membership(uid, frozenset())}
         with entered(replace(call, memberships={**call.memberships, **own})):
             return workspaces.get(WorkspaceName.parse(names[0]))

@@ -1,11 +1,14 @@
-"""Writes the tables of filter fields in docs/filters.md, out of the declarations.
+"""Writes the tables of filter fields in docs/filters.md and of roles in docs/security.md.
 
-`make gen` runs it; it is no part of the server.
+Out of the declarations; `make gen` runs it, and it is no part of the server.
 """
 
 from pathlib import Path
 
+from kintsugi.v1.member_pb2 import Role
+
 from filters import fill
+from server.domain.access import PERMISSIONS
 from server.resources.access_token import ACCESS_TOKEN
 from server.resources.audit_entry import AUDIT_ENTRY
 from server.resources.event import EVENT
@@ -14,6 +17,7 @@ from server.resources.guide_entry import GUIDE_ENTRY, GUIDE_ENTRY_REVISION
 from server.resources.member import MEMBER
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "filters.md"
+SECURITY = DOCUMENT.with_name("security.md")
 DESCRIBED = {
     "exceptions": EXCEPTION.filters,
     "events": EVENT.filters,
@@ -25,6 +29,7 @@ DESCRIBED = {
 """The fields of lists, by what is listed."""
 
 _VERSIONS = {"guideEntryRevisions": GUIDE_ENTRY_REVISION.filters}
+_BEGIN, _END = "<!-- roles -->\n", "<!-- end of roles -->"
 
 
 def written(document: str) -> str:
@@ -34,5 +39,21 @@ def written(document: str) -> str:
     return document
 
 
+def with_roles(document: str) -> str:
+    """The document with the table of what each role may."""
+    before, _, rest = document.partition(_BEGIN)
+    return f"{before}{_BEGIN}{_roles()}{_END}{rest.partition(_END)[2]}"
+
+
+def _roles() -> str:
+    names = [Role.Name(role).removeprefix("ROLE_").lower() for role in PERMISSIONS]
+    rows = [["permission", *names], ["---"] * (len(names) + 1)]
+    for permission in sorted(frozenset[str]().union(*PERMISSIONS.values())):
+        held = ["yes" if permission in each else "" for each in PERMISSIONS.values()]
+        rows.append([f"`{permission}`", *held])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
 if __name__ == "__main__":
     DOCUMENT.write_text(written(DOCUMENT.read_text()))
+    SECURITY.write_text(with_roles(SECURITY.read_text()))

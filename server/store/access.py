@@ -36,7 +36,10 @@ _USED: ColumnElement[Any] = literal_column("interval '1 minute'")
 """How exact `last_use_time` is, so that a token in use isn't written for every call."""
 
 _MEMBER = ("workspace", "id", "title", "role")
-_TOKEN = ("workspace", "id", "digest", "principal", "title", "role", "all_workspaces")
+_TOKEN = (
+    *("workspace", "id", "digest", "principal", "title", "role", "all_workspaces"),
+    "expire_time",
+)
 
 _tokens = access_tokens.c
 _good_for = or_(_tokens.all_workspaces, members.c.workspace == _tokens.workspace)
@@ -143,8 +146,6 @@ def create_member_statement(columns: Sequence[str]) -> Query:
 
 def create_token_statement(columns: Sequence[str]) -> Query:
     """Inserts a token and answers its row. Recorded."""
-    expire_time: Any = func.to_timestamp(bindparam("expire_time"))
-    values: dict[str, Any] = {name: bindparam(name) for name in _TOKEN}
-    statement = insert(access_tokens).values(values | {"expire_time": expire_time})
+    statement = insert(access_tokens).values({name: bindparam(name) for name in _TOKEN})
     row, change = recorded(statement, "workspace", before=lambda _: null())
     return Query(select(*read_columns(row, columns)).add_cte(change))

@@ -28,6 +28,7 @@ class Client:
 
     def __init__(self, port: int, token: str = TOKEN) -> None:
         self.port = port
+        self.token = token
         self.channel = authorized(grpc.insecure_channel(f"127.0.0.1:{port}"), token)
         self.access = AccessServiceStub(self.channel)
         self.audit = AuditServiceStub(self.channel)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import grpc
+from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.wrappers_pb2 import StringValue
@@ -46,8 +47,13 @@ NO_AGENT_STARTS = cast("AgentStarts", None)
 Behavior = Callable[[], str]
 
 
-def service(*, permission: str, starts_agent_work: bool = False) -> ServiceDescriptor:
-    """The probe's descriptor; an empty permission is as good as none."""
+def service(
+    *, permission: str, feature: str = "", starts_agent_work: bool = False
+) -> ServiceDescriptor:
+    """The probe's descriptor; an empty permission is as good as none.
+
+    With a feature, a request says which workspace it is about.
+    """
     file = descriptor_pb2.FileDescriptorProto(
         name="probe.proto", package="probe", dependency=["google/protobuf/wrappers.proto"]
     )
@@ -62,6 +68,9 @@ def service(*, permission: str, starts_agent_work: bool = False) -> ServiceDescr
         )
         method.options.Extensions[options_pb2.permission] = permission
         method.options.Extensions[options_pb2.starts_agent_work] = starts_agent_work
+        if feature:
+            method.options.Extensions[options_pb2.feature] = feature
+            method.options.Extensions[annotations_pb2.http].get = f"/{{value={WORKSPACE}}}"
     pool = descriptor_pool.DescriptorPool()
     wrappers = descriptor_pb2.FileDescriptorProto()
     StringValue.DESCRIPTOR.file.CopyToProto(wrappers)
@@ -91,13 +100,15 @@ class Probe:
         limit: int = 4,
         rate: Rate = OFTEN,
         agent_starts: AgentStarts | None = None,
+        feature: str = "",
     ) -> None:
         self.pools = Pools(
             unary=CallPool("calls", threads, limit),
             streams=CallPool("streams", threads, limit),
             health=CallPool("health checks", 1, 100),
         )
-        probe = service(permission="probe.use", starts_agent_work=agent_starts is not None)
+        starts = agent_starts is not None
+        probe = service(permission="probe.use", feature=feature, starts_agent_work=starts)
         counted = agent_starts or NO_AGENT_STARTS
         limits = Limits(Buckets(rate), StreamLimit(limit), counted, REQUEST_BYTES)
         self.refused = RefusedCalls()
