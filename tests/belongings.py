@@ -16,6 +16,8 @@ from kintsugi.v1.guide_entry_pb2 import GuideEntry
 from kintsugi.v1.guide_entry_service_pb2_grpc import GuideEntryServiceStub
 from kintsugi.v1.location_pb2 import Location
 from kintsugi.v1.member_pb2 import ROLE_VIEWER, Member
+from kintsugi.v1.workspace_service_pb2 import GetWorkspaceRequest
+from kintsugi.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
 
 from server.domain.exception_groups import GROUPS
 from tests.served import Names
@@ -50,6 +52,15 @@ def fill(channel: grpc.Channel, workspace: str) -> Names:
         "kintsugi/Member": _member(channel, workspace, "carol"),
         "kintsugi/AccessToken": _token(channel, workspace),
     }
+
+
+def is_outside(channel: grpc.Channel, workspace: str) -> bool:
+    """Whether the caller is no member, or no longer, which a server knows within a second."""
+    try:
+        WorkspaceServiceStub(channel).GetWorkspace(GetWorkspaceRequest(name=workspace))
+    except grpc.RpcError as error:
+        return bool(error.code() is grpc.StatusCode.NOT_FOUND)
+    return False
 
 
 def _exception(channel: grpc.Channel, group: str, run: str) -> str:

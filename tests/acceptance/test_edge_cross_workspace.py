@@ -22,9 +22,10 @@ from kintsugi.v1.access_token_pb2 import AccessToken
 from kintsugi.v1.member_pb2 import ROLE_OWNER, Member
 from kintsugi.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
 
-from tests.belongings import SECRET, fill
+from tests.belongings import SECRET, fill, is_outside
 from tests.crossing import about, filled, inside, is_about_workspace
 from tests.identity import authorized
+from tests.integration.waiting import until
 from tests.served import METHODS, Names, Served
 
 NOT_FOUND, INVALID, OK = 5, 3, 0
@@ -46,6 +47,10 @@ def neighbours(stack: Any) -> Iterator[Neighbours]:
     channel = stack.channel()
     mine, theirs = (new_workspace(channel) for _ in range(2))
     their_channel = hand_over(stack, channel, theirs)
+    for address in stack.grpc:
+        with grpc.insecure_channel(address) as plain:
+            server = authorized(plain, stack.token)
+            until(lambda server=server: is_outside(server, theirs))
     with httpx.Client(base_url=stack.rest, headers=stack.headers, timeout=30) as http:
         yield Neighbours(
             channel, http, fill(channel, mine), fill(their_channel, theirs), their_channel

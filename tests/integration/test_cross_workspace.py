@@ -20,7 +20,7 @@ from kintsugi.v1.access_service_pb2_grpc import AccessServiceStub
 
 from server.app import owner_token
 from server.store.tables import metadata
-from tests.belongings import SECRET, fill
+from tests.belongings import SECRET, fill, is_outside
 from tests.crossing import (
     SQL,
     about,
@@ -33,6 +33,7 @@ from tests.crossing import (
 )
 from tests.identity import authorized
 from tests.integration.client import WORKSPACE, Client
+from tests.integration.waiting import until
 from tests.served import METHODS, Names, Served, services
 
 OTHER = "organizations/local/workspaces/theirs"
@@ -64,6 +65,7 @@ class Neighbours:
             access_service_pb2.DeleteMemberRequest(name=f"{OTHER}/members/local")
         )
         self.mine: Names = fill(client.channel, WORKSPACE)
+        until(lambda: is_outside(client.channel, OTHER))
         self.theirs: Names = fill(self.their_channel, OTHER)
 
     def i_call(self, served: Served, request: Message) -> Answer:
