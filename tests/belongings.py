@@ -4,9 +4,15 @@ Where a new resource type comes, two of it are made here: the tests out of the d
 """
 
 import grpc
-from kintsugi.v1 import access_service_pb2, event_service_pb2, guide_entry_service_pb2
+from kintsugi.v1 import (
+    access_service_pb2,
+    audit_service_pb2,
+    event_service_pb2,
+    guide_entry_service_pb2,
+)
 from kintsugi.v1.access_service_pb2_grpc import AccessServiceStub
 from kintsugi.v1.access_token_pb2 import AccessToken
+from kintsugi.v1.audit_service_pb2_grpc import AuditServiceStub
 from kintsugi.v1.event_pb2 import Event
 from kintsugi.v1.event_service_pb2_grpc import EventServiceStub
 from kintsugi.v1.exception_pb2 import Exception as Raised
@@ -20,6 +26,7 @@ from kintsugi.v1.workspace_service_pb2 import GetWorkspaceRequest
 from kintsugi.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
 
 from server.domain.exception_groups import GROUPS
+from tests.integration.waiting import until
 from tests.served import Names
 
 SECRET = "kept by its owner"
@@ -51,6 +58,7 @@ def fill(channel: grpc.Channel, workspace: str) -> Names:
         "kintsugi/Event": _event(channel, thread),
         "kintsugi/Member": _member(channel, workspace, "carol"),
         "kintsugi/AccessToken": _token(channel, workspace),
+        "kintsugi/AuditEntry": _audit_entry(channel, workspace),
     }
 
 
@@ -101,6 +109,15 @@ def _token(channel: grpc.Channel, workspace: str) -> str:
     token = AccessToken(title=SECRET, role=ROLE_VIEWER)
     request = access_service_pb2.CreateAccessTokenRequest(parent=workspace, access_token=token)
     return AccessServiceStub(channel).CreateAccessToken(request).access_token.name
+
+
+def _audit_entry(channel: grpc.Channel, workspace: str) -> str:
+    """The newest, when all that was done here has become one."""
+    stub = AuditServiceStub(channel)
+    verify = audit_service_pb2.VerifyAuditEntriesRequest(parent=workspace)
+    until(lambda: stub.VerifyAuditEntries(verify).unsealed_count == 0, 30)
+    newest = audit_service_pb2.ListAuditEntriesRequest(parent=workspace, page_size=1)
+    return stub.ListAuditEntries(newest).audit_entries[0].name
 
 
 def _workspace(name: str) -> str:

@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from kintsugi.v1 import access_service_pb2, workspace_service_pb2
 from kintsugi.v1.access_service_pb2_grpc import AccessServiceStub
 
-from server.app import owner_token
+from server.owner import owner_token
 from server.store.tables import metadata
 from tests.belongings import SECRET, fill, is_outside
 from tests.crossing import (
