@@ -464,7 +464,7 @@ SAID: dict[int, Callable[[set[str]], bool]] = {
 
 
 def _is_viewers(method: str) -> bool:
-    if "Member" in method:
+    if "Member" in method or "Audit" in method:
         return False
     return method.startswith(READING) or method in ("CreateAccessToken", "RevokeAccessToken")
 
