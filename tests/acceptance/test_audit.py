@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,6 @@ import httpx
 import pytest
 
 KINTSUGI = str(Path(sys.executable).with_name("kintsugi"))
-
-
-@pytest.fixture(scope="module")
-def http(stack: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{stack.rest}/api/v1/", timeout=30) as client:
-        yield client
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ import base64
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -32,8 +33,7 @@ def drained(start_for_session: Callable[..., Any]) -> Any:
     """Two server processes whose only caller has made all the calls that it may."""
     limits = {"KINTSUGI_CALLS_PER_SECOND": "0.001", "KINTSUGI_CALL_BURST": str(BURST)}
     stack = start_for_session("--port", "0", "--workers", "2", env=os.environ | limits)
-    with httpx.Client(timeout=30) as http:
-        codes = [http.get(stack.exceptions).status_code for _ in range(BURST + 10)]
+    codes = [stack.http.get(stack.exceptions).status_code for _ in range(BURST + 10)]
     assert codes == [200] * BURST + [429] * 10
     return stack
 
@@ -65,7 +65,7 @@ def from_json(body: str) -> Status:
     [("", "*/*"), (":watch", "application/x-ndjson"), (":watch", "text/event-stream")],
 )
 def test_over_rest_it_is_429_with_retry_after(drained: Any, path: str, accept: str) -> None:
-    answer = httpx.get(f"{drained.exceptions}{path}", headers={"accept": accept}, timeout=30)
+    answer = drained.http.get(f"{drained.exceptions}{path}", headers={"accept": accept}, timeout=30)
     assert answer.status_code == 429
     assert_rate_limited(
         from_json(answer.text.removeprefix("data: ")), answer.headers["retry-after"]
@@ -74,7 +74,7 @@ def test_over_rest_it_is_429_with_retry_after(drained: Any, path: str, accept: s
 
 def test_over_grpc_it_has_its_details(drained: Any) -> None:
     request = service.ListExceptionsRequest(parent=drained.workspace)
-    with grpc.insecure_channel(drained.edge) as channel:
+    with drained.channel() as channel:
         stub = ExceptionServiceStub(channel)
         with pytest.raises(grpc.RpcError) as error:
             stub.ListExceptions(request, timeout=30)
@@ -91,14 +91,16 @@ def sent(error: Any) -> tuple[Status, str]:
 
 def test_over_grpc_web_it_has_its_details(drained: Any) -> None:
     message = service.ListExceptionsRequest(parent=drained.workspace).SerializeToString()
-    assert_rate_limited(*called_by_web(drained.rest, message))
+    assert_rate_limited(*called_by_web(drained.rest, message, drained.headers))
 
 
-def called_by_web(rest: str, message: bytes) -> tuple[Status, str]:
+def called_by_web(
+    rest: str, message: bytes, headers: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Status, str]:
     answer = httpx.post(
         f"{rest}/kintsugi.v1.ExceptionService/ListExceptions",
         content=b"\0" + len(message).to_bytes(4, "big") + message,
-        headers={"content-type": "application/grpc-web+proto"},
+        headers={"content-type": "application/grpc-web+proto", **headers},
         timeout=30,
     )
     trailers = dict(answer.headers) | dict(
@@ -181,7 +183,7 @@ def test_room_grows_with_the_servers(edges: Edges) -> None:
 
 def test_a_request_that_is_too_large_is_told_how_large_it_may_be(stack: Any) -> None:
     large = "a" * (MOST + 1)
-    answer = httpx.post(stack.exceptions, json={"message": large}, timeout=30)
+    answer = stack.http.post(stack.exceptions, json={"message": large}, timeout=30)
     assert answer.status_code == 413
     status = from_json(answer.text)
     info, bad = status.details
@@ -221,7 +223,8 @@ def test_a_request_that_is_too_large_is_told_how_large_it_may_be(stack: Any) -> 
 def test_a_field_that_is_too_large_is_named_with_its_limit(
     stack: Any, fields: dict[str, Any], violations: dict[str, str]
 ) -> None:
-    answer = httpx.post(stack.exceptions, json=stack.new_exception("sizes") | fields, timeout=30)
+    body = stack.new_exception("sizes") | fields
+    answer = stack.http.post(stack.exceptions, json=body, timeout=30)
     assert answer.status_code == 400
     assert violations_in(answer) == violations
 
@@ -238,7 +241,7 @@ def test_what_is_too_long_in_an_event_is_named_with_its_limit(
 ) -> None:
     thread = f"{stack.new_exception('sizes')['run']}/agents/kai"
     event = {"user_message": {"content_list": {"items": [item]}}}
-    answer = httpx.post(f"{stack.rest}/api/v1/{thread}/events", json=event, timeout=30)
+    answer = stack.http.post(f"{stack.rest}/api/v1/{thread}/events", json=event, timeout=30)
     [(path, description)] = violations_in(answer).items()
     assert path == f"event.user_message.content_list.items[0].{field}"
     assert what in description
@@ -246,7 +249,7 @@ def test_what_is_too_long_in_an_event_is_named_with_its_limit(
 
 def test_a_filter_of_too_many_terms_says_how_many_it_may_have(stack: Any) -> None:
     terms = " ".join(["a"] * 501)
-    answer = httpx.get(stack.exceptions, params={"filter": terms}, timeout=30)
+    answer = stack.http.get(stack.exceptions, params={"filter": terms}, timeout=30)
     assert answer.status_code == 400
     assert "more than 500 terms" in violations_in(answer)["filter"]
 
