@@ -26,11 +26,12 @@ def kept(tmp_path: Path) -> Path:
 @pytest.fixture
 def type_(stack: Any, kept: Path) -> Type:
     """Types `kintsugi …`."""
+    given = {TOKEN: stack.token, "KINTSUGI_TOKEN_FILE": "", "XDG_DATA_HOME": str(kept.parents[1])}
 
     def type_(*words: str, **env: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [KINTSUGI, *words],
-            env=stack.env | {"XDG_DATA_HOME": str(kept.parents[1])} | env,
+            env=stack.env | given | env,
             capture_output=True,
             text=True,
             check=False,

@@ -204,7 +204,8 @@ def test_a_server_can_answer_with_another_code(edge: Edge, code: int, http2: boo
     with httpx.Client(base_url=f"http://{edge.address}", http1=not http2, http2=http2) as http:
         answer = http.get(f"{EXCEPTIONS}/e")
     assert answer.status_code == code
-    assert not [name for name in answer.headers if name.startswith(("grpc-", "x-"))]
+    told = [name for name in answer.headers if name.startswith(("grpc-", "x-"))]
+    assert told == ["x-request-id"]
     if code == 204:
         assert answer.content == b""
         assert not {"content-type", "content-length"} & set(answer.headers)
@@ -222,7 +223,7 @@ def answer_with_code(code: int) -> Answer:
 
 def test_no_grpc_header_leaks_into_json_answers(edge: Edge) -> None:
     answer = edge.http.get(f"{EXCEPTIONS}/e")
-    assert set(answer.headers) == {"content-type", "content-length", "date"}
+    assert set(answer.headers) == {"content-type", "content-length", "date", "x-request-id"}
 
 
 def test_the_largest_message_can_be_read_as_json(edge: Edge) -> None:

@@ -238,9 +238,10 @@ def test_a_resolved_exception_stays_resolved(http: httpx.Client, workspace: str)
         assert (answer.status_code, answer.json()["code"]) == (400, 9)
 
 
-def test_a_token_may_go_along(http: httpx.Client, workspace: str) -> None:
-    answer = http.get(f"{workspace}/exceptions", headers={"authorization": "Bearer kin_abc"})
-    assert answer.status_code == 200, answer.text
+def test_a_token_goes_along(stack: Any, http: httpx.Client, workspace: str) -> None:
+    path = f"{workspace}/exceptions"
+    assert http.get(path, headers={"authorization": "Bearer kin_abc"}).status_code == 401
+    assert http.get(path, headers={"authorization": f"Bearer {stack.token}"}).status_code == 200
 
 
 def test_an_unknown_exception_is_not_found(http: httpx.Client, workspace: str) -> None:

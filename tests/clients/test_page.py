@@ -31,13 +31,18 @@ def follow(service: Any, tmp_path: Path) -> Iterator[Any]:
     started: list[Program] = []
 
     def follow(*argv: str) -> Program:
-        env = service.env | {"PATH": building.PATH, "PYTHONUNBUFFERED": "1"}
+        env = with_token(service) | {"PATH": building.PATH, "PYTHONUNBUFFERED": "1"}
         started.append(Program(argv, env, tmp_path / "output"))
         return started[-1]
 
     yield follow
     for one in started:
         one.kill()
+
+
+def with_token(service: Any) -> dict[str, str]:
+    """The environment behind the page's first line."""
+    return service.env | {"KINTSUGI_TOKEN": service.token}
 
 
 def typed(what: str, service: Any) -> str:
@@ -48,7 +53,9 @@ def typed(what: str, service: Any) -> str:
 
 @pytest.mark.parametrize("what", ["exceptions?filter=", "ListExceptions\n"])
 def test_what_is_pending_is_listed_without_stubs(repository: Path, service: Any, what: str) -> None:
-    assert raise_one(service)["name"] in shell(typed(what, service), repository, service.env)
+    assert raise_one(service)["name"] in shell(
+        typed(what, service), repository, with_token(service)
+    )
 
 
 def test_curl_follows_what_changes(service: Any, follow: Any, until: Until) -> None:
