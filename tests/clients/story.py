@@ -5,6 +5,7 @@ The tests of each language run these.
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -65,10 +66,13 @@ def says_why_it_fails(start: Start, service: Any) -> None:
 
 
 def raise_one(service: Any) -> Any:
-    answer = service.http.post(
-        service.exceptions, json=service.new_exception("clients"), timeout=30
-    )
-    return answer.raise_for_status().json()
+    """Again, while Envoy hasn't yet found a server that came back."""
+    body, deadline = service.new_exception("clients"), time.monotonic() + PATIENCE
+    while True:
+        answer = service.http.post(service.exceptions, json=body, timeout=30)
+        if answer.status_code != 503 or time.monotonic() > deadline:
+            return answer.raise_for_status().json()
+        time.sleep(0.1)
 
 
 def say(service: Any, exception: Any, text: str) -> None:
