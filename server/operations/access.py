@@ -134,13 +134,15 @@ def create_token(
 def revoke_token(
     tokens: AccessTokens, request: service.RevokeAccessTokenRequest
 ) -> token_pb.AccessToken:
-    """Makes a token useless for good."""
+    """Makes a token useless for good. Raises RoleTooHigh."""
+    name = AccessTokenName.parse(request.name)
 
     def revoke(token: token_pb.AccessToken) -> None:
+        _check_gives(name.parent, token.role)
         if not token.HasField("revoke_time"):
             token.revoke_time.GetCurrentTime()  # the database says when
 
-    return tokens.change(AccessTokenName.parse(request.name), request, "", revoke)
+    return tokens.change(name, request, "", revoke)
 
 
 def owner_token(store: Store, workspace: WorkspaceName, user: str, title: str) -> str:

@@ -361,6 +361,14 @@ def test_everybody_sees_their_own_tokens_and_managers_all(client: Client) -> Non
     assert bob.list().total_size == 0
 
 
+def test_a_token_revokes_none_that_may_more(client: Client) -> None:
+    weak = Client(client.port, make_token(client, ROLE_VIEWER).token)
+    stronger = make_token(client, ROLE_ADMIN).access_token.name
+    assert reason(refusal(lambda: revoke(weak, stronger))) == "PERMISSION_LACKING"
+    assert revoke(client, stronger).HasField("revoke_time")
+    weak.channel.close()
+
+
 def test_a_repeated_request_makes_no_second_token_and_shows_none(client: Client) -> None:
     first = make_token(client, ROLE_VIEWER, request_id="r")
     again = make_token(client, ROLE_VIEWER, request_id="r")

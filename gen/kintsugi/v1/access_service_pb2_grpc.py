@@ -153,7 +153,8 @@ class AccessServiceServicer:
 
     def RevokeAccessToken(self, request, context):
         """Makes a token useless for good (AIP-136): it is refused within a second, and
-        its streams end. A token that was revoked before is answered as it is.
+        its streams end. Its role may not be above the caller's. A token that was
+        revoked before is answered as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

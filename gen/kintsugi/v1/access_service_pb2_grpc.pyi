@@ -65,7 +65,8 @@ class AccessServiceStub:
     """
     RevokeAccessToken: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.RevokeAccessTokenRequest, _access_token_pb2.AccessToken]
     """Makes a token useless for good (AIP-136): it is refused within a second, and
-    its streams end. A token that was revoked before is answered as it is.
+    its streams end. Its role may not be above the caller's. A token that was
+    revoked before is answered as it is.
     """
 
 @_typing.type_check_only
@@ -102,7 +103,8 @@ class AccessServiceAsyncStub(AccessServiceStub):
     """
     RevokeAccessToken: _aio.UnaryUnaryMultiCallable[_access_service_pb2.RevokeAccessTokenRequest, _access_token_pb2.AccessToken]  # type: ignore[assignment]
     """Makes a token useless for good (AIP-136): it is refused within a second, and
-    its streams end. A token that was revoked before is answered as it is.
+    its streams end. Its role may not be above the caller's. A token that was
+    revoked before is answered as it is.
     """
 
 class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -190,7 +192,8 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_access_token_pb2.AccessToken, _abc.Awaitable[_access_token_pb2.AccessToken]]:
         """Makes a token useless for good (AIP-136): it is refused within a second, and
-        its streams end. A token that was revoked before is answered as it is.
+        its streams end. Its role may not be above the caller's. A token that was
+        revoked before is answered as it is.
         """
 
 def add_AccessServiceServicer_to_server(servicer: AccessServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
