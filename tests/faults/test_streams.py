@@ -121,7 +121,7 @@ def test_a_server_process_that_ends_as_it_should(busy, until):
 
 
 def test_an_envoy_that_is_drained_for_another(busy, tmp_path, until):
-    """The first lets its streams be and listens no more; another takes its port; the first ends."""
+    """The first listens no more and ends, while messages come in; another takes its port."""
     edges = Edges(tmp_path)
     edge = edges.start(busy.grpc, ('"exact": "/ready"', '"prefix": "/"'))
     (first,) = edges.started
@@ -131,8 +131,8 @@ def test_an_envoy_that_is_drained_for_another(busy, tmp_path, until):
     def drain() -> None:
         httpx.post(f"http://{edges.admin()}/drain_listeners").raise_for_status()
         assert until(lambda: not _listens(edge), 10)
-        edges.start(busy.grpc, port=int(edge.rpartition(":")[2]))
         first.send(signal.SIGTERM)
+        edges.start(busy.grpc, port=int(edge.rpartition(":")[2]))
 
     try:
         followers = _follow_through(stack, drain)

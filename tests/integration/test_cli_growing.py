@@ -18,6 +18,7 @@ from server.operations.event_writer import Generation, Generations
 from server.store.connection import Database
 from server.store.notifier import Notifier
 from server.store.store import Store
+from tests.identity import TOKEN
 from tests.integration.client import Client
 from tests.integration.waiting import until
 
@@ -44,7 +45,7 @@ class Tail:
         self._reading, writing = pty.openpty() if terminal else os.pipe()
         self.process = subprocess.Popen(
             [KINTSUGI, "events", "tail", str(THREAD), *words],
-            env=os.environ | {"KINTSUGI_SERVER": f"127.0.0.1:{port}"},
+            env=os.environ | {"KINTSUGI_SERVER": f"127.0.0.1:{port}", "KINTSUGI_TOKEN": TOKEN},
             stdout=writing,
             stdin=subprocess.DEVNULL,
         )

@@ -18,7 +18,7 @@ from server.app import Server
 from server.config import Settings
 from server.launch.postgres import Postgres
 from server.store.migrate import migrate
-from tests.identity import authorized
+from tests.identity import authorized, make_owner
 from tests.integration.client import Client, reason
 from tests.integration.following import new_thread, reading, stream
 from tests.integration.test_server import start_process
@@ -167,6 +167,7 @@ def own_postgres(tmp_path: Path) -> Iterator[Postgres]:
     server = Postgres(tmp_path, tmp_path / "postgres.log", durable=False)
     server.start()
     migrate(server.url())
+    make_owner(server.url())
     yield server
     server.stop()
 
