@@ -3,10 +3,14 @@
 What is logged is said where it happens; every call gets its line from the interceptors.
 """
 
+import atexit
 import logging
 import re
 import secrets
 import sys
+import threading
+import time
+from collections import deque
 from contextlib import suppress
 
 import structlog
@@ -18,16 +22,37 @@ _DETAIL = re.compile(r"\nDETAIL:.*?(?=\n\n(?:The above|During handling)|\Z)", re
 """Where PostgreSQL's errors show the rows that they are about."""
 
 
+_DELAY_SECONDS = 0.05
+
+
 class _Log:
-    """Standard error, except that a full disk loses lines instead of failing calls."""
+    """Standard error, a moment later: a write of its own would cost a call more than all it logs.
+
+    A full disk loses lines instead of failing calls.
+    """
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque()
+        threading.Thread(target=self._run, name="log", daemon=True).start()
+        atexit.register(self._write_out)
 
     def write(self, text: str) -> None:
-        with suppress(OSError):
-            sys.stderr.write(text)
+        self._lines.append(text)
 
     def flush(self) -> None:
-        with suppress(OSError):
-            sys.stderr.flush()
+        """Asked for after every line."""
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(_DELAY_SECONDS)
+            self._write_out()
+
+    def _write_out(self) -> None:
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        if lines:
+            with suppress(OSError):
+                sys.stderr.write("".join(lines))
+                sys.stderr.flush()
 
 
 def configure(level: str) -> None:

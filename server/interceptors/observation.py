@@ -3,7 +3,7 @@
 Where the metrics are read from is the supervisor's business.
 """
 
-import os
+import random
 import re
 import time
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ def attribution(rpc: Rpc) -> Iterator[None]:
 def _request_id(metadata: Metadata) -> str:
     """Envoy's, which its caller is told too, or a new one."""
     given = str(metadata.get("x-request-id", ""))
-    return given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
+    return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
 
 
 def _count(rpc: Rpc, code: str, seconds: float) -> None:

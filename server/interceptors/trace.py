@@ -3,7 +3,7 @@
 Spans, where they are wanted, are made in `server/tracing.py`.
 """
 
-import os
+import random
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,7 +21,7 @@ _TRACEPARENT = re.compile(
 def untraced(_path: str, metadata: Metadata) -> tuple[str, Callable[[str], None]]:
     """The caller's trace id, 32 hexadecimal digits, or a new one, for the log alone."""
     given = _TRACEPARENT.fullmatch(str(metadata.get("traceparent", "")))
-    return given[1] if given else os.urandom(16).hex(), _unheard
+    return given[1] if given else f"{random.getrandbits(128):032x}", _unheard
 
 
 def _unheard(_code: str) -> None:
