@@ -57,7 +57,7 @@ def list_(*, matching: str, as_json: bool) -> None:
 @click.option("--title", required=True, help="What it is for.")
 @click.option("--user", default="", help="Whose it is.  [the caller's]")
 @click.option(
-    "--days", type=click.IntRange(min=1), help="How long it is good.  [default: for ever]"
+    "--days", type=click.IntRange(1, 36500), help="How long it is good.  [default: for ever]"
 )
 @click.option("--all-workspaces", is_flag=True, help="Good for all of the owner's workspaces.")
 def create(*, role: str, title: str, user: str, days: int | None, all_workspaces: bool) -> None:

@@ -144,7 +144,7 @@ class _Ready:
     def announce(self, addresses: "Addresses") -> None:
         if self._file is not None:
             aside = self._file.with_name(f"{self._file.name}.{os.getpid()}")
-            aside.touch(mode=0o600)
+            aside.touch(mode=0o600, exist_ok=False)
             aside.write_text(json.dumps(_document(addresses, self._token())) + "\n")
             aside.replace(self._file)
         _tell(_summary(addresses, self._data))

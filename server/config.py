@@ -68,7 +68,7 @@ class Settings(BaseSettings):
         description="changes, for cursors of watches and repeated request ids; 0: for ever",
     )
     audit_retention_days: int = Field(
-        0, ge=0, description="for which audit entries are kept, 30 at least; 0: for ever"
+        0, ge=0, le=36500, description="for which audit entries are kept, 30 at least; 0: for ever"
     )
     oidc_issuer: str = Field("", description="`iss` of an identity provider's tokens; empty: none")
     oidc_audience: str = Field("", description="`aud` of its tokens that are for this service")

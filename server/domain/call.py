@@ -51,6 +51,14 @@ class Call:
     is_everywhere: bool = False
     grant: Grant = field(default_factory=Grant)
 
+    @property
+    def account(self) -> str:
+        """Whose limits it counts against: the principal's, or with a token for one workspace the
+        principal's there. Who manages one makes tokens of anybody, and must not use up theirs."""
+        if self.is_everywhere:
+            return self.principal
+        return "/".join([*(each.uid for each in self.memberships.values()), self.principal])
+
 
 _current: ContextVar[Call] = ContextVar("call")
 

@@ -232,15 +232,19 @@ class CredentialsMissing(KintsugiError):
 
 
 class CredentialsInvalid(KintsugiError):
-    """`what` says why, for example "has expired"; whose it was is known of a token of ours."""
+    """`what` says why, for example "has expired"; of a token of ours it is known whose
+    it was, and, while they are a member there, of which workspace."""
 
     code = code_pb2.UNAUTHENTICATED
     reason = reasons.CREDENTIALS_INVALID
 
-    def __init__(self, what: str, principal: str = "", token: str = "") -> None:
+    def __init__(
+        self, what: str, principal: str = "", token: str = "", workspace: str = ""
+    ) -> None:
         super().__init__(f"the access token {what}")
         self.principal = principal
         self.token = token
+        self.workspace = workspace
 
 
 class PermissionLacking(KintsugiError):

@@ -78,13 +78,14 @@ class StreamLimit:
         if rpc.method is None or not rpc.is_stream:
             yield
             return
-        principal = current_call().principal
+        call = current_call()
+        account = call.account
         with self._lock:
-            if self._open[principal] >= self._most:
-                raise TooManyStreams(principal, self._most)
-            self._open[principal] += 1
+            if self._open[account] >= self._most:
+                raise TooManyStreams(call.principal, self._most)
+            self._open[account] += 1
         try:
             yield
         finally:
             with self._lock:
-                self._open -= Counter([principal])
+                self._open -= Counter([account])

@@ -6,8 +6,11 @@ What a caller may do is said in `access`.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from ipaddress import ip_address
 from typing import Protocol
 
+from server.domain.access import Membership
 from server.domain.call import LONGEST_SECONDS, Call, entered
 from server.domain.errors import CredentialsInvalid, CredentialsMissing
 from server.interceptors.refusals import RefusedCalls
@@ -18,6 +21,7 @@ ADDRESS = "x-auth-address"
 
 _AUTHORIZATION = "authorization"
 _SCHEME = "bearer "
+_MOST_ADDRESSES = 1024
 
 
 class Callers(Protocol):
@@ -42,8 +46,9 @@ def identity(
             with entered(Call(rpc.path, "", deadline)):
                 caller = callers.caller(bearer(rpc))
         except CredentialsInvalid as error:
-            if error.principal:
-                known = Call(rpc.path, error.principal, deadline, error.token, address)
+            if error.workspace:
+                own = {error.workspace: Membership("", frozenset())}
+                known = Call(rpc.path, error.principal, deadline, error.token, address, own)
                 refused.count(known, error, rpc.request)
             raise
         with entered(call_of(caller, rpc.path, deadline, address)):
@@ -78,8 +83,19 @@ def bearer(rpc: Rpc) -> str:
 def _address(rpc: Rpc) -> str:
     """Envoy names the address of its own caller, and lets nobody else name one."""
     metadata = rpc.context.invocation_metadata()
-    named = [str(value) for name, value in metadata if name == ADDRESS]
-    return named[-1] if named else _peer(rpc.context.peer())
+    for name, value in metadata:
+        if name == ADDRESS and _is_address(str(value)):
+            return str(value)
+    return _peer(rpc.context.peer())
+
+
+@lru_cache(_MOST_ADDRESSES)
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _peer(peer: str) -> str:

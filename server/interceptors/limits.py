@@ -28,15 +28,15 @@ class Limits:
     def calls_layer(self, rpc: Rpc) -> Iterator[None]:
         """Counts every call of ours, a stream once, when it begins. Raises RateLimited."""
         if rpc.method is not None:
-            principal = current_call().principal
-            wait = self.calls.take(principal)
+            call = current_call()
+            wait = self.calls.take(call.account)
             if wait:
-                raise RateLimited(principal, self.calls.rate.calls, wait)
+                raise RateLimited(call.principal, self.calls.rate.calls, wait)
         yield
 
     @contextmanager
     def agent_starts_layer(self, rpc: Rpc) -> Iterator[None]:
         """Counts what begins agent work, for good before it begins. Raises AgentStartsExhausted."""
         if rpc.method is not None and rpc.method.starts_agent_work:
-            self.agent_starts.count(current_call().principal)
+            self.agent_starts.count(current_call())
         yield

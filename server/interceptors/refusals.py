@@ -23,9 +23,6 @@ _REFUSALS = {
     code_pb2.RESOURCE_EXHAUSTED,
     code_pb2.UNAUTHENTICATED,
 }
-_MOST_KINDS = 1000
-"""Beyond so many at once, calls are counted without their workspaces: anyone can name many."""
-
 _WORKSPACE = re.compile(r"organizations/[^/]{1,128}/workspaces/[^/]{1,128}")
 """Nothing longer is kept: what is refused may not even have been validated."""
 
@@ -48,9 +45,12 @@ class RefusedCalls:
             raise
 
     def count(self, call: Call, error: KintsugiError, request: Any) -> None:
-        """One more call; also for whom it is known who calls, though not that he may."""
+        """One more call; of whoever is a member nowhere it isn't counted."""
+        workspace = _workspace(call, request)
+        if not workspace:
+            return
         outcome = code_pb2.Code.Name(error.code)
-        refused = Refused(_workspace(request), call.principal, call.method, outcome)
+        refused = Refused(workspace, call.principal, call.method, outcome)
         self.give_back({refused: Last(1, call.token, call.address)})
 
     def take(self) -> Mapping[Refused, Last]:
@@ -65,18 +65,18 @@ class RefusedCalls:
                 self._add(calls, last)
 
     def _add(self, calls: Refused, last: Last) -> None:
-        if calls not in self._calls and len(self._calls) >= _MOST_KINDS:
-            calls = calls._replace(workspace="")
         before = self._calls[calls].calls if calls in self._calls else 0
         self._calls[calls] = last._replace(calls=before + last.calls)
 
 
-def _workspace(request: Any) -> str:
-    """The name of the workspace that a request is about, if it names one."""
+def _workspace(call: Call, request: Any) -> str:
+    """The name of the workspace that a request is about, if it is one of the caller's; else of the
+    first of these: nobody writes into the audit of others."""
     for text in _names(request):
-        if found := _WORKSPACE.match(text):
+        found = _WORKSPACE.match(text)
+        if found and found[0] in call.memberships:
             return found[0]
-    return ""
+    return next(iter(call.memberships), "")
 
 
 def _names(request: Any) -> Iterator[str]:

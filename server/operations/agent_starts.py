@@ -3,6 +3,7 @@
 Which methods begin it is said in the protos, by the option `starts_agent_work`.
 """
 
+from server.domain.call import Call
 from server.domain.errors import AgentStartsExhausted
 from server.store import agent_starts as sql
 from server.store.connection import Database
@@ -15,9 +16,9 @@ class AgentStarts:
         self._database = database
         self._most = most
 
-    def count(self, principal: str) -> None:
+    def count(self, call: Call) -> None:
         """Counts one more, committed when this returns. Raises AgentStartsExhausted."""
-        while not sql.count(self._database, principal, self._most):
-            wait = sql.seconds_left(self._database, principal, self._most)
+        while not sql.count(self._database, call.account, self._most):
+            wait = sql.seconds_left(self._database, call.account, self._most)
             if wait > 0:
-                raise AgentStartsExhausted(principal, self._most, wait)
+                raise AgentStartsExhausted(call.principal, self._most, wait)

@@ -95,9 +95,9 @@ class Authenticator:
 def _read(rows: list[Row], found: float) -> Caller:
     if not rows:
         raise CredentialsInvalid("is not known here")
-    _, id, principal, role, problem, _, is_everywhere, *_ = rows[0]
+    home, id, principal, role, problem, _, is_everywhere, *_ = rows[0]
     if problem:
-        raise CredentialsInvalid(problem, f"users/{principal}", id)
+        raise CredentialsInvalid(problem, f"users/{principal}", id, _home(home, rows))
     return Caller(
         f"users/{principal}",
         id,
@@ -105,6 +105,12 @@ def _read(rows: list[Row], found: float) -> Caller:
         is_everywhere,
         found,
     )
+
+
+def _home(uid: str, rows: list[Row]) -> str:
+    """The name of the token's workspace, or nothing where its principal is no member any more."""
+    names = (WorkspaceName(*row[-4:-2]) for row in rows if row[-5] == uid)
+    return "".join(map(str, names))
 
 
 def _memberships(given: Iterable[tuple[Role.ValueType, Row]]) -> dict[str, Membership]:

@@ -11,6 +11,7 @@ from kintsugi.v1 import exception_service_pb2 as service
 
 from server.app import Server
 from server.config import Settings
+from server.domain.access import Membership
 from server.domain.audit import Last, Refused
 from server.domain.call import Call
 from server.domain.errors import (
@@ -29,6 +30,7 @@ from tests.integration.auditing import Audit
 from tests.integration.client import WORKSPACE, Client
 from tests.integration.probe import KINDS, SERVICE, Probe
 
+MEMBER = {WORKSPACE: Membership("", frozenset())}
 CREATE = "/kintsugi.v1.ExceptionService/CreateException"
 
 
@@ -42,7 +44,7 @@ def audited(client: Client, database: str) -> Iterator[Audit]:
 def refuse(
     refused: RefusedCalls, times: int, request: Any, principal: str = "users/eve", **fields: Any
 ) -> None:
-    call = Call(CREATE, principal, None, **fields)
+    call = Call(CREATE, principal, None, memberships=MEMBER, **fields)
     for _ in range(times):
         refused.count(call, PermissionLacking("users/eve", "exceptions.create"), request)
 
@@ -71,7 +73,9 @@ def probe_fails(kind: str, error: Exception) -> RefusedCalls:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_refused_call_of_every_kind_is_counted(kind: str) -> None:
     refused = probe_fails(kind, Overloaded("calls", 1))
-    calls = Refused("", "users/ada", f"/{SERVICE}/{kind}", "RESOURCE_EXHAUSTED")
+    calls = Refused(
+        "organizations/o/workspaces/w", "users/ada", f"/{SERVICE}/{kind}", "RESOURCE_EXHAUSTED"
+    )
     assert refused.take() == {calls: Last(1, "t", "127.0.0.1")}
     assert refused.take() == {}
 
@@ -94,12 +98,15 @@ def test_other_failures_are_no_refusals(error: Exception) -> None:
             ),
             WORKSPACE,
         ),
-        (service.CreateExceptionRequest(parent="organizations/local"), ""),
-        (asked(f"organizations/{'o' * 4_000_000}/workspaces/w"), ""),
-        (object(), ""),
+        (service.CreateExceptionRequest(parent="organizations/local"), WORKSPACE),
+        (asked("organizations/local/workspaces/of-others"), WORKSPACE),
+        (asked(f"organizations/{'o' * 4_000_000}/workspaces/w"), WORKSPACE),
+        (object(), WORKSPACE),
     ],
 )
-def test_the_workspace_is_the_one_that_the_call_names(request_: Any, workspace: str) -> None:
+def test_the_workspace_is_the_one_that_the_call_names_if_the_caller_is_a_member(
+    request_: Any, workspace: str
+) -> None:
     refused = RefusedCalls()
     refuse(refused, 1, request_)
     [calls] = refused.take()
@@ -110,9 +117,14 @@ def test_no_caller_fills_the_memory_with_names() -> None:
     refused = RefusedCalls()
     for number in range(5000):
         refuse(refused, 1, asked(f"organizations/local/workspaces/w{number}"))
-    calls = refused.take()
-    assert len(calls) <= 1001
-    assert sum(last.calls for last in calls.values()) == 5000
+    assert [last.calls for last in refused.take().values()] == [5000]
+
+
+def test_whoever_is_a_member_nowhere_is_not_counted() -> None:
+    refused = RefusedCalls()
+    error = PermissionLacking("users/eve", "exceptions.create")
+    refused.count(Call(CREATE, "users/eve", None), error, asked())
+    assert refused.take() == {}
 
 
 def test_calls_of_a_minute_are_one_entry_for_each_caller(audited: Audit) -> None:
@@ -135,7 +147,9 @@ def test_calls_of_a_minute_are_one_entry_for_each_caller(audited: Audit) -> None
     assert audited.broken() is None
 
 
-def test_calls_that_name_no_workspace_are_kept_in_the_first_one(audited: Audit) -> None:
+def test_calls_that_name_no_workspace_of_the_callers_are_kept_in_the_first_one(
+    audited: Audit,
+) -> None:
     refused = RefusedCalls()
     refuse(refused, 1, asked("organizations/local/workspaces/unknown"))
     refuse(refused, 1, asked("organizations/ä/workspaces/x\0 y"))

@@ -15,6 +15,8 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from kintsugi.v1.exception_service_pb2 import WatchExceptionsRequest
 
+from server.domain.access import Membership
+from server.domain.call import Call
 from server.domain.errors import AgentStartsExhausted
 from server.domain.rates import Rate
 from server.operations.agent_starts import AgentStarts
@@ -74,6 +76,10 @@ def test_more_calls_a_second_than_one_caller_may_are_refused(start: Start, kind:
     delay = detail(error, error_details_pb2.RetryInfo).retry_delay
     assert 900 < delay.seconds < 1000
     assert retry_after(error) == str(delay.seconds + 1)
+
+
+def by(principal: str) -> Call:
+    return Call("", principal, None, is_everywhere=True)
 
 
 def test_health_is_told_to_whoever_calls_too_often(start_server: StartServer) -> None:
@@ -167,28 +173,28 @@ def test_what_was_refused_as_wrong_has_started_nothing(
 
 def test_the_hour_slides(connections: Database, database: str) -> None:
     counted = AgentStarts(connections, 3)
-    counted.count("users/ada")
+    counted.count(by("users/ada"))
     age(database, "40 minutes")
-    counted.count("users/ada")
-    counted.count("users/ada")
+    counted.count(by("users/ada"))
+    counted.count(by("users/ada"))
     with pytest.raises(AgentStartsExhausted) as error:
-        counted.count("users/ada")
+        counted.count(by("users/ada"))
     assert 19 * 60 < error.value.retry_seconds <= 20 * 60
-    counted.count("users/bob")
+    counted.count(by("users/bob"))
     age(database, "20 minutes")
-    counted.count("users/ada")
+    counted.count(by("users/ada"))
     with pytest.raises(AgentStartsExhausted) as error:
-        counted.count("users/ada")
+        counted.count(by("users/ada"))
     assert 39 * 60 < error.value.retry_seconds <= 40 * 60
     assert len(starts(database)) == 3 + 1  # what is an hour old is no longer kept
 
 
 def test_a_limit_that_was_lowered_holds_at_once(connections: Database, database: str) -> None:
     for minutes in range(5):
-        AgentStarts(connections, 5).count("users/ada")
+        AgentStarts(connections, 5).count(by("users/ada"))
         age(database, f"{minutes} minutes")
     with pytest.raises(AgentStartsExhausted) as error:
-        AgentStarts(connections, 2).count("users/ada")
+        AgentStarts(connections, 2).count(by("users/ada"))
     assert 52 * 60 < error.value.retry_seconds <= 53 * 60  # of the last two, one is 7 minutes old
 
 
@@ -213,7 +219,7 @@ def count_some(agent_starts: AgentStarts, _thread: int) -> int:
     counted = 0
     for _ in range(20):
         with suppress(AgentStartsExhausted):
-            agent_starts.count("users/ada")
+            agent_starts.count(by("users/ada"))
             counted += 1
     return counted
 
@@ -232,3 +238,13 @@ def age(database: str, interval: str) -> None:
             " SET times = ARRAY(SELECT t - %s::interval FROM unnest(times) AS t ORDER BY t)",
             [interval],
         )
+
+
+def test_a_token_for_one_workspace_uses_up_nothing_elsewhere() -> None:
+    """Who manages a workspace makes tokens of anybody's there."""
+    there = {"organizations/o/workspaces/theirs": Membership("their-uid", frozenset())}
+    everywhere = Call("", "users/ada", None, is_everywhere=True)
+    assert Call("", "users/ada", None, memberships=there).account != everywhere.account
+    other = {"organizations/o/workspaces/other": Membership("other-uid", frozenset())}
+    accounts = {Call("", "users/ada", None, memberships=each).account for each in (there, other)}
+    assert len(accounts) == 2
