@@ -24,7 +24,7 @@ from server.owner import owner_token
 SMALL = 10_000
 LARGE = {"1M": 1_000_000, **({"10M": 10_000_000} if SOAK else {})}
 GROWTH = 1.5
-CAPPED_MS = 300.0
+COUNTED_MS = 300.0
 
 _SECONDS = 0.4
 """How long the calls of a size are repeated in a round."""
@@ -53,11 +53,14 @@ PUBLISHED = (
 COUNTED = ("", "state = PENDING", 'group = "missing_values"')
 """The examples of both counts; that by groups hasn't the third."""
 
+_CAPPED = f"automation = my-automation-id AND {_SINCE}"
+"""Its rows are counted, up to the cap."""
+
 OURS = (
     'create_time > "2025-03-04T05:06:07Z"',
     "group = rare_group",
     "state = PENDING AND automation = automation-0",
-    'automation = my-automation-id AND create_time > "2025-01-01T00:00:00Z"',
+    _CAPPED,
     "message:zeppelin",
     "message:timeout",
 )
@@ -111,8 +114,8 @@ def _rows(label: str, call: Call, goal: float | None, servers: Servers) -> Itera
     figures = {size: [each[size] for each in rounds] for size in calls}
     for name, size in LARGE.items():
         yield row_of_growth(f"{name}: {label}", "ms", figures[size], figures[SMALL], goal)
-        if label == f"list {_SINCE}":
-            yield row_of_time(f"{name}: {label}, counted", "ms", figures[size], CAPPED_MS)
+        if label in (f"list {_SINCE}", f"list {_CAPPED}"):
+            yield row_of_time(f"{name}: {label}, counted", "ms", figures[size], COUNTED_MS)
 
 
 def _p50s(calls: Mapping[int, Callable[[], object]]) -> dict[int, float]:

@@ -55,7 +55,7 @@ def list_(*, matching: str, as_json: bool) -> None:
 @tokens.command()
 @roles.role_option
 @click.option("--title", required=True, help="What it is for.")
-@click.option("--user", default="", help="Whose it is.  [the caller's]")
+@click.option("--user", default="", help="Whose it is: a member (`members add`).  [the caller's]")
 @click.option(
     "--days", type=click.IntRange(1, 36500), help="How long it is good.  [default: for ever]"
 )

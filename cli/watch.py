@@ -30,7 +30,8 @@ def watch(*, matching: str, after: str, as_json: bool) -> None:
 
     An exception is `added` when it is new, or begins to match the filter, `changed` while it
     matches, and `gone` when it matches no more. A lost connection is taken up again, and nothing
-    is missed meanwhile.
+    is missed meanwhile. But by `update_time` or `last_occurrence_time` no exception is `gone` for
+    having been raised again, nor `added`.
     """
     from cli.client import Client
     from cli.json_lines import json_line

@@ -24,14 +24,17 @@ this is its JSON over HTTP.
 Fields are printed in snake_case, and read in snake_case or camelCase. Fields with their default \
 value are printed; messages, timestamps and members of a choice that are unset are left out. \
 Integers of 64 bits are strings, bytes are base64, timestamps are RFC 3339. A body with a field \
-that the method doesn't know is refused, and so is an unknown query parameter.
+at its top level that the method doesn't know is refused, and so is an unknown query parameter; \
+unknown fields further in are ignored.
 
 Every call brings an access token, `authorization: Bearer kin_…`. The examples take it from the \
 environment: `export KINTSUGI_TOKEN="$(kintsugi tokens print)"`. What can be done with it depends \
 on its role and on its principal's in the workspace; each call says which permission it takes. A \
 workspace that the principal doesn't belong to is answered like one that there isn't, with 404.
 
-Every error is an `rpcStatus` whose reason is one of `v1ErrorReason`.
+Every error is an `rpcStatus`. The service's own have a reason, one of `v1ErrorReason`; what the \
+edge in front of it answers itself, to an unknown path or parameter or malformed JSON, has only a \
+code and a message.
 """
 
 

@@ -184,11 +184,14 @@ class TooManyMatches(KintsugiError):
     code = code_pb2.FAILED_PRECONDITION
     reason = reasons.TOO_MANY_MATCHES
 
-    def __init__(self, found: int, accepted: int) -> None:
-        super().__init__(
-            f"{found} or more match, {accepted} were accepted; look again without force",
-            {"match_count": str(found)},
+    def __init__(self, found: int, accepted: int, *, is_lower_bound: bool) -> None:
+        what = (
+            f"more than {found:,} match, which can't be done in one go; narrow the filter"
+            if is_lower_bound
+            else f"{found} match, with what this request changed before, {accepted} were accepted;"
+            " look again without force"
         )
+        super().__init__(what, {"match_count": str(found)})
 
     def details(self) -> Sequence[Message]:
         violation = error_details_pb2.PreconditionFailure.Violation(

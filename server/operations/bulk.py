@@ -26,6 +26,7 @@ from server.resources.choice import choice
 from server.resources.exception import EXCEPTION
 from server.resources.page import PageRequest
 from server.resources.page_token import PageToken, order_values
+from server.store.changes import count_parts, part_id
 from server.store.connection import Row
 from server.store.counts import COUNTED
 from server.store.statements import Choice, Statements
@@ -104,8 +105,9 @@ def _run(exceptions: Exceptions, request: _Request, response: _Response, change:
         response.match_sample.extend(str(name) for name, _ in work.next(_SAMPLE))
         response.remaining_count = response.match_count
         return
-    if work.total.is_lower_bound or work.total.total_size > request.max_count:
-        raise TooManyMatches(work.total.total_size, request.max_count)
+    total, is_lower_bound = work.total.total_size, work.total.is_lower_bound
+    if is_lower_bound or total > request.max_count:
+        raise TooManyMatches(total, request.max_count, is_lower_bound=is_lower_bound)
     work.do(response, change)
 
 
@@ -124,13 +126,15 @@ class _Work:
         self._wanted = wanted
         self._parent = WorkspaceName.parse(request.parent)
         self._choice = _pending(choice(request, EXCEPTION))
+        self._workspace = exceptions.store.workspace_key(self._parent)
         self._bounds = {
-            "scope_0": exceptions.store.workspace_key(self._parent),
+            "scope_0": self._workspace,
             "parent": request.parent,
             "skip": 0,
         }
         self._rows: Sequence[Row] = ()
-        self._after, self._done = _place(wanted.token)
+        self._after, done = _place(wanted.token)
+        self._done = max(done, self._changed())
         self.total = wanted.token or self._count()
 
     def next(self, limit: int) -> list[tuple[ExceptionName, str]]:
@@ -163,8 +167,7 @@ class _Work:
             response.next_page_token = self._wanted.token_after(keys, self.total)
 
     def _one(self, name: ExceptionName, etag: str, change: _Change) -> Status:
-        request_id = self._request.request_id
-        one = _One(str(name), etag, f"{request_id}/{name.id}" if request_id else "")
+        one = _One(str(name), etag, part_id(self._request.request_id, name.id))
         try:
             change(one)
         except (DatabaseUnavailable, DeadlinePassed):
@@ -173,9 +176,17 @@ class _Work:
             return status_of(error)
         return Status()
 
+    def _changed(self) -> int:
+        """How many this request has changed before: the answer that told so may have been lost."""
+        request = self._request
+        if not (request.force and request.request_id):
+            return 0
+        return count_parts(self._database, self._workspace, request.request_id)
+
     def _count(self) -> PageToken:
-        [row] = self._database.all(_STATEMENTS.count(self._choice), self._bounds)
-        return PageToken((), *row)
+        """How many there are to change, and were before the first of them was changed."""
+        [(left, is_lower_bound)] = self._database.all(_STATEMENTS.count(self._choice), self._bounds)
+        return PageToken((), left + self._done, is_lower_bound)
 
 
 def _place(token: PageToken | None) -> tuple[Sequence[Any], int]:

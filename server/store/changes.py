@@ -52,6 +52,17 @@ _EARLIER = Query(
     .order_by(changes.c.id)
 )
 
+_begin, _id = bindparam("begin", type_=Text), changes.c.request_id
+_PARTS = Query(
+    select(func.count()).where(
+        *(changes.c[name] == bindparam(name) for name in ("workspace", "principal", "method")),
+        _id > _begin,
+        _id < bindparam("end", type_=Text),
+        _id == _begin.concat(func.split_part(_id, "/", -1)),
+    )
+)
+"""Between `R/` and `R0`, which is next in C's order, are the parts of `R` and of any `R/…`."""
+
 
 class MutationRequest(Protocol):
     """A request message of a method that changes something."""
@@ -145,6 +156,25 @@ def once(
         return repeat(earlier)
     store.notifier.announce(workspace_topic(workspace))
     return done
+
+
+def part_id(request_id: str, part: str) -> str:
+    """The id of a request that is a part of one with an id, or with none."""
+    return f"{request_id}/{part}" if request_id else ""
+
+
+def count_parts(database: Database, workspace: str, request_id: str) -> int:
+    """How many parts of a request with an id have changed something until now."""
+    call = current_call()
+    key: Parameters = {
+        "workspace": workspace,
+        "principal": call.principal,
+        "method": call.method,
+        "begin": f"{request_id}/",
+        "end": f"{request_id}0",
+    }
+    [[count]] = database.all(_PARTS, key)
+    return int(count)
 
 
 def _find_earlier(database: Database, workspace: str, request: MutationRequest) -> list[str]:

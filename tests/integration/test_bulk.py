@@ -99,6 +99,48 @@ def test_a_repeated_call_goes_on_too(client: Client, mine: list[pb.Exception]) -
         assert len(archive(client, force=True, max_count=5, page_size=2).results) == expected
 
 
+@pytest.mark.parametrize("bulk", [resolve, archive])
+def test_a_call_repeated_for_a_lost_answer_changes_no_more_than_was_accepted(
+    client: Client, bulk: Any
+) -> None:
+    raised = batch(client, *(new_one(n) for n in range(10)))
+    fields = {"force": True, "max_count": 10, "page_size": 5, "request_id": "R_%"}
+    first = bulk(client, **fields)
+    bulk(client, **fields | {"request_id": "R_%/other", "max_count": 10, "page_size": 1})
+    raised += batch(client, *(new_one(n) for n in range(10, 15)))
+    with pytest.raises(grpc.RpcError) as error:
+        bulk(client, **fields)
+    assert reason(error.value) == "TOO_MANY_MATCHES"
+    assert "14 match, with what this request changed before" in str(error.value.details())
+    assert states(client, raised).count(pb.EXCEPTION_STATE_PENDING) == 9
+    rest = bulk(client, **fields, page_token=first.next_page_token)
+    assert (len(rest.results), rest.match_count, rest.remaining_count) == (4, 10, 1)
+
+
+def test_a_repeated_call_counts_what_it_changed_before(
+    client: Client, mine: list[pb.Exception]
+) -> None:
+    fields = {"force": True, "max_count": 5, "page_size": 2, "request_id": uuid.uuid4().hex}
+    done = [archive(client, **fields) for _ in range(4)]
+    assert [len(each.results) for each in done] == [2, 2, 1, 0]
+    assert [each.match_count for each in done] == [5, 5, 5, 5]
+    assert [each.remaining_count for each in done] == [3, 1, 0, 0]
+
+
+def test_a_repeated_page_counts_what_it_changed_before(client: Client) -> None:
+    raised = batch(client, *(new_one(n) for n in range(6)))
+    for one in raised[:2]:
+        client.archive(one.name)
+    fields = {"force": True, "max_count": 4, "page_size": 1, "request_id": uuid.uuid4().hex}
+    fields["page_token"] = resolve(client, **fields).next_page_token
+    resolve(client, **fields)
+    for one in raised[:2]:
+        client.unarchive(one.name)
+    while fields["page_token"]:
+        fields["page_token"] = resolve(client, **fields).next_page_token
+    assert states(client, raised).count(pb.EXCEPTION_STATE_RESOLVED) == 4
+
+
 def test_more_than_was_accepted_is_refused_before_anything_is_done(
     client: Client, mine: list[pb.Exception]
 ) -> None:
@@ -123,7 +165,7 @@ def test_what_comes_to_match_meanwhile_is_not_changed(
 def test_one_that_was_reopened_is_not_changed_again_by_the_same_request(
     client: Client, mine: list[pb.Exception]
 ) -> None:
-    fields = {"force": True, "max_count": 5, "request_id": uuid.uuid4().hex}
+    fields = {"force": True, "max_count": 6, "request_id": uuid.uuid4().hex}
     archive(client, **fields)
     client.unarchive(mine[0].name)
     again = archive(client, **fields)

@@ -77,6 +77,27 @@ def test_the_time_of_the_last_change_counts_as_it_was_before(client: Client) -> 
     assert changes(it.messages) == [(REMOVED, raised.name)]
 
 
+@pytest.mark.parametrize("field", ["update_time", "last_occurrence_time"])
+def test_by_its_times_one_that_is_raised_again_is_neither_added_nor_gone(
+    client: Client, field: str
+) -> None:
+    raised = new_exception()
+    first = client.create(raised)
+    time = getattr(first, field).ToJsonString()
+    with (
+        reading(watch(client, filter=f'{field} <= "{time}" OR state = RESOLVED')) as until,
+        reading(watch(client, filter=f'{field} > "{time}"')) as since,
+    ):
+        until.wait(lambda _: until.cursors)
+        since.wait(lambda _: since.cursors)
+        client.create(raised)
+        client.resolve(first.name)
+        since.wait(lambda messages: len(messages) == 2)
+        until.wait(lambda messages: messages)
+    assert changes(since.messages) == [(MODIFIED, first.name)] * 2
+    assert changes(until.messages) == [(ADDED, first.name)]
+
+
 def test_what_never_matches_is_not_told(client: Client) -> None:
     with reading(watch(client, filter='assignee = "users/ada"')) as watcher:
         other = client.raise_one()

@@ -263,9 +263,11 @@ class WatchExceptionsRequest(_message.Message):
     """
     filter: _builtins.str
     """Optional. Which exceptions to follow, in the language of ListExceptions
-    and with its fields. When an exception is raised again, `update_time` and
-    `last_occurrence_time` count as if they had been the new ones before.
-    Example: state = PENDING
+    and with its fields. By `update_time` and `last_occurrence_time` it doesn't
+    tell of every exception that stops matching: when one is raised again, both
+    count as if they had been the new ones before, so that one which thereby
+    matches no more is not answered as CHANGE_REMOVED, and one which thereby
+    begins to match is CHANGE_MODIFIED. Example: state = PENDING
     """
     def __init__(
         self,
@@ -865,7 +867,9 @@ class BulkResolveExceptionsRequest(_message.Message):
     """Optional, but with `force` at least 1. The most exceptions that may match:
     `match_count` of the preview and what may have been added since. If more
     do, nothing is changed and the call is FAILED_PRECONDITION; all calls up to
-    the last page together never change more. Example: 120
+    the last page together never change more. For a call that is repeated this
+    holds with a `request_id` only: what was changed by it before is counted
+    too, and again if it was reopened. Example: 120
     """
     page_size: _builtins.int
     """Optional. The most exceptions that this call changes: 0 means 50, above
@@ -921,7 +925,9 @@ class BulkResolveExceptionsResponse(_message.Message):
     next_page_token: _builtins.str
     """Token to go on with; empty when all were got to, and without `force`."""
     match_count: _builtins.int
-    """How many exceptions matched before the first of them was changed."""
+    """How many exceptions matched before the first of them was changed: with
+    `force`, those are counted that the same `request_id` changed before.
+    """
     match_count_is_lower_bound: _builtins.bool
     """Whether `match_count` is only the least there are: counting stops at
     1,000,000, unless the filter names nothing but `state`, `automation`,
@@ -985,7 +991,9 @@ class BulkArchiveExceptionsRequest(_message.Message):
     """Optional, but with `force` at least 1. The most exceptions that may match:
     `match_count` of the preview and what may have been added since. If more
     do, nothing is changed and the call is FAILED_PRECONDITION; all calls up to
-    the last page together never change more. Example: 120
+    the last page together never change more. For a call that is repeated this
+    holds with a `request_id` only: what was changed by it before is counted
+    too, and again if it was reopened. Example: 120
     """
     page_size: _builtins.int
     """Optional. The most exceptions that this call changes: 0 means 50, above
@@ -1036,7 +1044,9 @@ class BulkArchiveExceptionsResponse(_message.Message):
     next_page_token: _builtins.str
     """Token to go on with; empty when all were got to, and without `force`."""
     match_count: _builtins.int
-    """How many exceptions matched before the first of them was changed."""
+    """How many exceptions matched before the first of them was changed: with
+    `force`, those are counted that the same `request_id` changed before.
+    """
     match_count_is_lower_bound: _builtins.bool
     """Whether `match_count` is only the least there are: counting stops at
     1,000,000, unless the filter names nothing but `state`, `automation`,

@@ -135,3 +135,9 @@ def test_examples_of_fields_are_what_their_schemas_say(name):
     for field in SCHEMAS[name].get("properties", {}).values():
         for example in field.get("examples", []):
             check(example, field)
+
+
+def test_the_introduction_says_which_errors_have_a_reason_and_what_is_not_refused():
+    said = DOCUMENT["info"]["description"]
+    assert "has only a code and a message" in said
+    assert "unknown fields further in are ignored" in said
