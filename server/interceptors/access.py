@@ -4,7 +4,8 @@ Who calls is found in `identity`; which role has which permission is said in `do
 """
 
 import threading
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -44,7 +45,8 @@ class Access:
     def __init__(self, callers: Callers) -> None:
         self._callers = callers
         self._lock = threading.Lock()
-        self._streams: set[_Stream] = set()
+        self._streams: dict[str, set[_Stream]] = defaultdict(set)
+        self._good_for: dict[str, Mapping[str, Membership]] = {}
 
     @contextmanager
     def layer(self, rpc: Rpc) -> Iterator[None]:
@@ -56,14 +58,27 @@ class Access:
             yield
 
     def check_streams(self) -> None:
-        """Withdraws the grants of those whose callers may no longer have them."""
+        """Withdraws the grants of those whose callers may no longer have them.
+
+        With a token that is good for what it was, all its streams are.
+        """
         with self._lock:
-            streams = tuple(self._streams)
-        for stream in streams:
+            tokens = tuple(self._streams)
+        for token in tokens:
             try:
-                self._renewed(stream.rpc, stream.method, stream.call, since=0)
-            except _REFUSALS as refusal:
-                stream.call.grant.withdraw(refusal)
+                memberships = self._callers.caller(token).memberships
+            except CredentialsInvalid as refusal:
+                for stream in self._streams_of(token):
+                    stream.call.grant.withdraw(refusal)
+                continue
+            if memberships != self._good_for.get(token):
+                self._good_for[token] = memberships
+                for stream in self._streams_of(token):
+                    _check_still(stream, memberships)
+
+    def _streams_of(self, token: str) -> tuple[_Stream, ...]:
+        with self._lock:
+            return tuple(self._streams.get(token, ()))
 
     def _allowed(self, rpc: Rpc, method: Method) -> Call:
         """The call, with what its caller may do by now: nothing is refused, and nothing listed
@@ -87,13 +102,26 @@ class Access:
         if not stream.rpc.is_stream:
             yield
             return
+        token = bearer(stream.rpc)
         with self._lock:
-            self._streams.add(stream)
+            self._streams[token].add(stream)
+            self._good_for.pop(token, None)
         try:
             yield
         finally:
             with self._lock:
-                self._streams.discard(stream)
+                self._streams[token].discard(stream)
+                if not self._streams[token]:
+                    del self._streams[token]
+                    self._good_for.pop(token, None)
+
+
+def _check_still(stream: _Stream, memberships: Mapping[str, Membership]) -> None:
+    """Withdraws its grant where it may not go on with these."""
+    try:
+        check(replace(stream.call, memberships=memberships), stream.method, stream.rpc.request)
+    except _REFUSALS as refusal:
+        stream.call.grant.withdraw(refusal)
 
 
 def check(call: Call, method: Method, request: Any) -> bool:
