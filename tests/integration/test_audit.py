@@ -35,6 +35,8 @@ from tests.integration.auditing import Audit, calling
 from tests.integration.client import WORKSPACE, Client, batch, new_exception, reason, violations
 from tests.integration.conftest import StartServer
 from tests.integration.test_access import make_token, revoke
+from tests.integration.test_stream_endurance import Served
+from tests.integration.waiting import until
 
 KINTSUGI = str(Path(sys.executable).with_name("kintsugi"))
 METHOD = "/kintsugi.v1.ExceptionService/"
@@ -448,7 +450,7 @@ def test_an_export_ends_with_its_token(client: Client, audited: Audit) -> None:
     call = exporting(client.port, made.token)
     taken = [next(call)]
     revoke(client, made.access_token.name)
-    time.sleep(2)
+    time.sleep(4)
     with pytest.raises(grpc.RpcError) as error:
         taken.extend(call)
     assert reason(error.value) == "CREDENTIALS_INVALID"
@@ -457,13 +459,13 @@ def test_an_export_ends_with_its_token(client: Client, audited: Audit) -> None:
 
 
 def test_a_slow_reader_of_an_export_is_told_so(start_server: StartServer, database: str) -> None:
-    client = start_server(slow_reader_seconds=3)
+    client = start_server(slow_reader_seconds=4)
     audited = Audit(client, database)
     fill(audited, 40)
     audited.seal()
     call = exporting(client.port)
     taken = [next(call)]
-    time.sleep(4)
+    time.sleep(5)
     with pytest.raises(grpc.RpcError) as error:
         taken.extend(call)
     assert reason(error.value) == "READER_TOO_SLOW"
@@ -471,20 +473,19 @@ def test_a_slow_reader_of_an_export_is_told_so(start_server: StartServer, databa
     audited.close()
 
 
-def test_a_reader_of_an_export_that_stops_is_hung_up_on(
-    start_server: StartServer, database: str
-) -> None:
-    client = start_server(slow_reader_seconds=0.5)
-    audited = Audit(client, database)
+def test_a_reader_of_an_export_that_stops_is_hung_up_on(database: str) -> None:
+    served = Served(database, slow_reader_seconds=0.5)
+    audited = Audit(served.client, database)
     fill(audited, 40)
     audited.seal()
-    call = exporting(client.port)
+    call = exporting(served.port)
     next(call)
-    time.sleep(4)
+    until(lambda: not served.server._hub._deliveries)
     with pytest.raises(grpc.RpcError) as error:
         list(call)
     assert error.value.code() is grpc.StatusCode.CANCELLED
     audited.close()
+    served.close()
 
 
 def exporting(port: int, token: str = TOKEN) -> Any:
