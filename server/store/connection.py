@@ -28,7 +28,7 @@ _JSON = JSONDecoder()
 _PATIENCE_SECONDS = 5
 """How long a call waits for a connection before the database counts as unreachable."""
 
-_FETCHED = 32
+_FETCHED = 8
 """How many rows are fetched at once where few may be enough."""
 
 _CONNECTION = {
