@@ -63,14 +63,17 @@ def export(*, filter: str) -> None:
 def verify(*, checkpoint: str) -> None:
     """Compute the chain of hashes anew, and find the first entry that was tampered with.
 
-    Prints the checkpoint that it got to. Exit code 1 says that a link is broken.
+    Prints the checkpoint that it got to. Exit code 1 says that a link is broken, or that what the
+    checkpoint stands for is pruned.
     """
     from cli.audit_client import AuditClient
     from cli.terminal import say
 
-    count = 0
+    count, is_pruned = 0, None
     for found in AuditClient.from_environment().verify(names.workspace(), checkpoint):
         count += found.verified_count
+        if is_pruned is None:  # later ones are checkpoints of this command
+            is_pruned = found.checkpoint_pruned
         if found.HasField("broken_link"):
             broken = found.broken_link
             raise click.ClickException(
@@ -80,6 +83,8 @@ def verify(*, checkpoint: str) -> None:
         if found.done:
             say(f"{count} entries are as they were sealed, {found.unsealed_count} wait for it")
             click.echo(found.checkpoint)
+    if is_pruned:
+        raise click.ClickException("the checkpoint is pruned: nothing was compared with it")
 
 
 def _print_lines(pages: Any) -> None:

@@ -91,7 +91,7 @@ def services(store: Store, hub: Hub) -> list[Served]:
     workspaces = workspace_service_pb2.DESCRIPTOR.services_by_name["WorkspaceService"]
     return [
         (access, add_AccessServiceServicer_to_server, AccessService(store)),
-        (audit, add_AuditServiceServicer_to_server, AuditService(store)),
+        (audit, add_AuditServiceServicer_to_server, AuditService(store, hub)),
         (events, add_EventServiceServicer_to_server, EventService(store, hub)),
         (event_source, add_EventSourceServiceServicer_to_server, EventSourceService(hub)),
         (exceptions, add_ExceptionServiceServicer_to_server, ExceptionService(store, hub)),

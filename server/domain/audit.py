@@ -16,9 +16,11 @@ GENESIS = bytes(32)
 """What stands for the hash before the first entry."""
 
 _METHOD = re.compile(r"(?:Batch|Bulk)?([A-Z][a-z]+)([A-Z]\w*)")
-_SECRETS = ("passw", "passphrase", "secret", "token", "credential", "authorization", "cookie")
-_KEYS = ("api", "access", "private", "signing", "master", "encryption")
-_WORDS = (*_SECRETS, *(f"{key}{dash}key" for key in _KEYS for dash in ("", "_", "-")))
+_SECRETS = re.compile(
+    "passw|passphrase|passcode|pwd|secret|token|credential|auth(?!or)|authori[sz]ation|bearer|"
+    "cookie|(?:api|access|private|signing|master|encryption|ssh)[-_]?key",
+    re.IGNORECASE,
+)
 _MASK = "***"
 
 
@@ -82,8 +84,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _has_secret_word(text: str) -> bool:
-    lower = text.lower()
-    return any(word in lower for word in _WORDS)
+    return _SECRETS.search(text) is not None
 
 
 def link(previous: bytes, content: Sequence[Any]) -> bytes:

@@ -4,7 +4,7 @@ Nobody makes them: that is done in the background, by `sealing.py`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from kintsugi.v1 import audit_entry_pb2 as pb
@@ -25,25 +25,31 @@ _PAGE = 250
 SPARE_SECONDS = 3
 """A call ends when so little of its time is left."""
 
+Paced = Callable[
+    [Iterable[service.ExportAuditEntriesResponse]], Iterator[service.ExportAuditEntriesResponse]
+]
+"""Holds the caller to taking messages in time."""
+
 _CHECKPOINT = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 
 
 def export(
-    entries: AuditEntries, request: service.ExportAuditEntriesRequest
+    entries: AuditEntries, request: service.ExportAuditEntriesRequest, paced: Paced
 ) -> Iterator[service.ExportAuditEntriesResponse]:
     """All that match, oldest first. What breaks it off is told in a last message.
 
-    Raises NotFound, FilterSyntaxRefused, FilterTypeRefused.
+    Raises NotFound, FilterSyntaxRefused, FilterTypeRefused, and in its midst ReaderTooSlow and why
+    its grant is withdrawn.
     """
     has_begun = False
     try:
-        for entry in _matching(entries, request):
+        for response in paced(_matching(entries, request)):
             has_begun = True
-            yield service.ExportAuditEntriesResponse(audit_entry=entry)
+            yield response
     except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
         told = error if isinstance(error, KintsugiError) else internal_error(current_call().method)
         if has_begun:
-            yield service.ExportAuditEntriesResponse(error=status_of(told))
+            yield from paced([service.ExportAuditEntriesResponse(error=status_of(told))])
         raise told from None
 
 
@@ -59,6 +65,7 @@ def verify(
         verified_count=walk.count,
         checkpoint=str(walk.at) if walk.at.id else "",
         done=done,
+        checkpoint_pruned=walk.is_begin_pruned,
         unsealed_count=audit.count_unsealed(store.database, workspace),
     )
     if walk.broken is not None:
@@ -90,20 +97,23 @@ class _Walk:
         self._database = database
         self._workspace = workspace
         self.at = self._anchor()
-        if begin and begin.id >= self.at.id:
+        self.is_begin_pruned = begin is not None and begin.id < self.at.id
+        if begin and not self.is_begin_pruned:
             self._check_begin(begin)
 
     def run(self) -> bool:
         """Whether it got to the end, or to a broken link; else its time was over."""
-        sealed, forged = audit.ends(self._database, self._workspace)
+        sealed, before, behind = audit.ends(self._database, self._workspace)
+        if before is not None:
+            self.broken = (before, "stands before the chain")
         while self.broken is None and self.at.id < sealed:
             self._check_next(sealed)
             if self.broken and (anchor := self._anchor()).id > self.at.id:
                 self.at, self.broken = anchor, None  # pruned meanwhile
             elif remaining_seconds() < SPARE_SECONDS:
                 break
-        if self.broken is None and self.at.id >= sealed and forged:
-            self.broken = (forged, "was never sealed")
+        if self.broken is None and self.at.id >= sealed and behind:
+            self.broken = (behind, "was never sealed")
         return self.broken is not None or self.at.id >= sealed
 
     def _anchor(self) -> _Place:
@@ -145,14 +155,18 @@ class _Walk:
 
 def _matching(
     entries: AuditEntries, request: service.ExportAuditEntriesRequest
-) -> Iterator[pb.AuditEntry]:
+) -> Iterator[service.ExportAuditEntriesResponse]:
+    grant = current_call().grant
     wanted = service.ListAuditEntriesRequest(
         parent=request.parent, filter=request.filter, order_by="sequence", page_size=_PAGE
     )
     while True:
+        grant.check()
         page = service.ListAuditEntriesResponse()
         entries.list(WorkspaceName.parse(request.parent), wanted, page, page.audit_entries)
-        yield from page.audit_entries
+        for entry in page.audit_entries:
+            grant.check()
+            yield service.ExportAuditEntriesResponse(audit_entry=entry)
         wanted.page_token = page.next_page_token
         if not page.next_page_token:
             return

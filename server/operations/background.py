@@ -27,6 +27,7 @@ class Repetition:
         self._work = work
         self._seconds = seconds
         self._first = seconds if first is None else first
+        self._is_failing = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -41,7 +42,15 @@ class Repetition:
             seconds = self._seconds
             try:
                 self._work()
-            except DatabaseUnavailable:
-                continue
+                self._is_failing = False
+            except DatabaseUnavailable as error:
+                self._warn(error)
             except Exception:  # noqa: BLE001 - nobody else would try again
                 _log.exception("failed in the background", name=self._thread.name)
+
+    def _warn(self, error: DatabaseUnavailable) -> None:
+        """Once, until it succeeds again: a database that is away stays so for long."""
+        if not self._is_failing:
+            cause = type(error.__cause__).__name__
+            _log.warning("failing in the background", name=self._thread.name, cause=cause)
+        self._is_failing = True

@@ -15,10 +15,12 @@ from server.operations import audit as operations
 from server.resources.audit_entry import AUDIT_ENTRY
 from server.resources.collection import Collection
 from server.store.store import Store
+from server.streams.hub import Hub
 
 
 class AuditService(AuditServiceServicer):
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, hub: Hub) -> None:
+        self._hub = hub
         self._entries = Collection(store, AUDIT_ENTRY)
 
     def GetAuditEntry(
@@ -37,7 +39,8 @@ class AuditService(AuditServiceServicer):
     def ExportAuditEntries(
         self, request: service.ExportAuditEntriesRequest, context: grpc.ServicerContext
     ) -> Iterator[service.ExportAuditEntriesResponse]:
-        return operations.export(self._entries, request)
+        with self._hub.delivery(context.cancel) as delivery:
+            yield from operations.export(self._entries, request, delivery.paced)
 
     def VerifyAuditEntries(
         self, request: service.VerifyAuditEntriesRequest, context: grpc.ServicerContext

@@ -3,17 +3,21 @@
 How it grows is in `store/sealing.py`; what an entry says, in `domain/audit.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
 from server.domain.audit import GENESIS, link
-from server.store.connection import Database
+from server.store.connection import Database, Row, Transaction
 from server.store.query import Query
 
 BATCH = 250
-"""How many entries are sealed, or read to be verified, at once: some may hold 300 KiB."""
+"""How many entries are sealed, or read to be verified, at once."""
+
+_BATCH_CHARACTERS = 4_000_000
+"""Fewer, where they are large together: the JSON of one may have 1.5 MB, or twice that."""
 
 CONTENT: dict[str, str] = {
     **dict.fromkeys(("type", "principal", "token", "address", "method"), "text"),
@@ -68,6 +72,10 @@ _ENDS = Query(
     text(
         """
         SELECT sealed, (
+            SELECT min(id) FROM audit_entries WHERE workspace = :workspace AND id <= coalesce(
+                (SELECT id FROM pruned_audit_entries WHERE workspace = :workspace), 0
+            )
+        ), (
             SELECT min(id) FROM audit_entries WHERE workspace = :workspace AND id > sealed
         )
         FROM (
@@ -114,16 +122,30 @@ def anchor(database: Database, workspace: str) -> tuple[int, bytes]:
     return (row[0], row[1]) if row else (0, GENESIS)
 
 
-def ends(database: Database, workspace: str) -> tuple[int, int | None]:
-    """The last entry that is sealed, and the first one behind it, which should not be there."""
-    [[sealed, forged]] = database.all(_ENDS, {"workspace": workspace})
-    return sealed, forged
+def ends(database: Database, workspace: str) -> tuple[int, int | None, int | None]:
+    """The last entry that is sealed, and the first ones before and behind the chain, which should
+    not be there."""
+    [[sealed, before, behind]] = database.all(_ENDS, {"workspace": workspace})
+    return sealed, before, behind
 
 
 def entries_after(database: Database, workspace: str, id: int) -> list[Entry]:
-    """The next entries of a chain, at most BATCH."""
-    rows = database.all(_ENTRIES, {"workspace": workspace, "id": id})
+    """The next entries of a chain: a batch."""
+    with database.transaction() as transaction:
+        rows = batch(transaction, _ENTRIES, {"workspace": workspace, "id": id})
     return [Entry(id, hash, sealed, content) for id, hash, sealed, *content in rows]
+
+
+def batch(transaction: Transaction, query: Query, parameters: Mapping[str, Any]) -> list[Row]:
+    """The first rows of the query, until their texts are large together; at least one."""
+    rows, size = [], 0
+    with closing(transaction.rows(query, parameters)) as found:
+        for row in found:
+            rows.append(row)
+            size += sum(len(value) for value in row if isinstance(value, str))
+            if size >= _BATCH_CHARACTERS:
+                break
+    return rows
 
 
 def count_unsealed(database: Database, workspace: str | None = None) -> int:

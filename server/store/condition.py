@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from server.domain.finding import Finding, ok, warning, wrong
+from server.store.audit import BEYOND, HEADS
 from server.store.count_rollup import DIFFERENCES
 from server.store.migrate import MIGRATIONS
 from server.store.query import Query
@@ -74,6 +75,16 @@ _LONG = Query(
         """
     )
 )
+_UNSEALED = Query(
+    text(
+        f"""
+        SELECT EXISTS (
+            SELECT FROM {HEADS} JOIN changes ON {BEYOND}
+            WHERE changes.create_time < clock_timestamp() - interval '2 minutes'
+        )
+        """
+    )
+)
 _SEES_ALL = Query(text("SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"))
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -105,6 +116,7 @@ def _examined(connection: Connection, connections: int) -> Iterator[Finding]:
         yield _cluster(connection)
         yield _trigrams(connection)
         yield _counts(connection)
+        yield _audit(connection)
 
 
 def _version(connection: Connection) -> Finding:
@@ -192,6 +204,13 @@ def _counts(connection: Connection) -> Finding:
         found = f"{different} kinds of exceptions are counted wrong"
         return wrong("counts", found, "run `kintsugi migrate --recount`")
     return ok("counts", "as many as there are exceptions")
+
+
+def _audit(connection: Connection) -> Finding:
+    if _one(connection, _UNSEALED):
+        found = "changes of more than two minutes ago aren't sealed"
+        return warning("audit", found, "let open transactions end, and see the servers' logs")
+    return ok("audit", "what was changed is sealed")
 
 
 def _all(connection: Connection, query: Query) -> list[tuple[Any, ...]]:

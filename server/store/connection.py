@@ -5,7 +5,7 @@ What is read and written is said elsewhere in `store/`; nobody above it sees a c
 
 import select
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from json import JSONDecoder
@@ -27,6 +27,9 @@ _JSON = JSONDecoder()
 
 _PATIENCE_SECONDS = 5
 """How long a call waits for a connection before the database counts as unreachable."""
+
+_FETCHED = 8
+"""How many rows are fetched at once where few may be enough."""
 
 _CONNECTION = {
     "application_name": "kintsugi",
@@ -84,6 +87,12 @@ class Transaction:
 
     def all(self, query: Query, parameters: Parameters) -> list[Row]:
         return self._connection.all(query, parameters)
+
+    def rows(self, query: Query, parameters: Parameters) -> Generator[Row]:
+        """The same, read as they are taken; whoever has enough of them closes the iterator."""
+        with self._connection.cursor("rows") as cursor:
+            cursor.itersize = _FETCHED
+            yield from cursor.execute(query.text, query.parameters(parameters))
 
     def each(self, query: Query, parameters: Sequence[Parameters]) -> list[Row]:
         """The one row that the query answers for each set of parameters, in one round trip."""

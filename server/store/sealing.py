@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 
 from server.domain.audit import CALL_REFUSED, GENESIS, Last, Refused, entry_type, masked
-from server.store.audit import BATCH, BEYOND, CONTENT, HEADS, READ, digest
+from server.store.audit import BATCH, BEYOND, CONTENT, HEADS, READ, batch, digest
 from server.store.connection import Database, Row, Transaction
 from server.store.query import Query
 
@@ -59,20 +59,23 @@ _NEW_CHANGES = Query(
     )
 )
 
-_TAKE_PENDING = Query(
+_PENDING = Query(
     text(
         f"""
-        WITH entry AS (
-            DELETE FROM pending_audit_entries
-            WHERE workspace = :workspace AND id IN (
-                SELECT id FROM pending_audit_entries
-                WHERE workspace = :workspace AND {_DUE}
-                ORDER BY id
-                LIMIT {BATCH}
-            )
-            RETURNING *
-        )
-        SELECT {READ} FROM entry ORDER BY id
+        SELECT id, {READ} FROM pending_audit_entries AS entry
+        WHERE workspace = :workspace AND {_DUE}
+        ORDER BY id
+        LIMIT {BATCH}
+        FOR UPDATE
+        """
+    )
+)
+
+_TAKE_PENDING = Query(
+    text(
+        """
+        DELETE FROM pending_audit_entries WHERE workspace = :workspace AND id = ANY(:ids)
+        RETURNING id
         """
     )
 )
@@ -188,14 +191,22 @@ def seal(transaction: Transaction, workspace: str) -> int:
         return 0
     [row] = transaction.all(_HEAD, {"workspace": workspace})
     head = _Head(*row)
-    changes = transaction.all(_NEW_CHANGES, head._asdict() | {"workspace": workspace})
-    pending = transaction.all(_TAKE_PENDING, {"workspace": workspace})
+    changes = batch(transaction, _NEW_CHANGES, head._asdict() | {"workspace": workspace})
+    pending = _take_pending(transaction, workspace)
     contents = [*map(_of_change, changes), *map(_of_pending, pending)]
     if contents:
         epoch, xid, change = changes[-1][:3] if changes else head[2:]
         place = {"workspace": workspace, "epoch": epoch, "xid": xid, "change": change}
         transaction.one(_APPEND, place | {"entries": _chained(workspace, head, contents)})
     return len(contents)
+
+
+def _take_pending(transaction: Transaction, workspace: str) -> list[Row]:
+    rows = batch(transaction, _PENDING, {"workspace": workspace})
+    ids = [id for id, *_ in rows]
+    if ids:
+        transaction.all(_TAKE_PENDING, {"workspace": workspace, "ids": ids})
+    return [row[1:] for row in rows]
 
 
 def _of_change(row: Row) -> Row:

@@ -5,7 +5,7 @@ What a log is, is said in `log`; what one stream does, in `reader`.
 
 import threading
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any
@@ -17,6 +17,7 @@ from server.store.connection import Database
 from server.store.listener import Listener
 from server.store.store import Store
 from server.store.topics import EVERYTHING
+from server.streams.delivery import Delivery
 from server.streams.log import Log, Matches, P, Page
 from server.streams.metrics import LAG, STREAMS
 from server.streams.reader import Patience, Reader
@@ -49,6 +50,7 @@ class Hub:
         self._lock = threading.Lock()
         self._logs: dict[str, Log[Any]] = {}
         self._by_topic: dict[str, Log[Any]] = {}
+        self._deliveries: set[Delivery] = set()
         self._heard: set[str] = {EVERYTHING}
         self._signal = threading.Event()
         self._closing = False
@@ -96,6 +98,16 @@ class Hub:
         finally:
             STREAMS.dec()
             self._leave(reader)
+
+    @contextmanager
+    def delivery(self, hang_up: Callable[[], object]) -> Iterator[Delivery]:
+        """For a stream that follows nothing: it is cut off like the readers."""
+        delivery = Delivery(hang_up, self._patience.slow)
+        self._deliveries.add(delivery)
+        try:
+            yield delivery
+        finally:
+            self._deliveries.discard(delivery)
 
     def read(self, log: Log[P], position: P | None, since: P | None) -> Page[P] | None:
         """For readers: a page, or None after waiting long for other readers."""
@@ -191,4 +203,6 @@ class Hub:
             lag = max(lag, log.lag)
             for reader in tuple(log.followers):
                 reader.cut_off(now)
+        for delivery in tuple(self._deliveries):
+            delivery.cut_off(now)
         LAG.set(lag)

@@ -14,7 +14,8 @@ from time import monotonic
 from typing import Generic, Protocol
 
 from server.domain.call import Grant
-from server.domain.errors import DatabaseUnavailable, ReaderTooSlow
+from server.domain.errors import DatabaseUnavailable
+from server.streams.delivery import Delivery
 from server.streams.log import Batch, Log, Matches, P, Page, Record
 from server.streams.metrics import MESSAGES
 from server.streams.sent import Sent
@@ -62,14 +63,14 @@ class Reader(Generic[P]):
         self.position: P
         self._source = source
         self._matches = matches
-        self._hang_up = hang_up
+        self._delivery = Delivery(hang_up, patience.slow)
+        self.cut_off = self._delivery.cut_off
         self._patience = patience
         self._signal: SimpleQueue[None] = SimpleQueue()
         self._is_signalled = False
         self._has_caught_up = False
         self._has_ended = False
         self._paging_since: P | None = None
-        self._sending_since: float | None = None
 
     def begin(self, after: str) -> bool:
         """Checks the cursor `after`, which may be empty, and reads the first page.
@@ -104,12 +105,6 @@ class Reader(Generic[P]):
         self._has_ended = True
         self._signal.put(None)
 
-    def cut_off(self, now: float) -> None:
-        """Hangs up, if a message has not been taken by far."""
-        since = self._sending_since
-        if since is not None and now - since > 2 * self._patience.slow:
-            self._hang_up()
-
     def __iter__(self) -> Iterator[Sent]:
         """Raises ReaderTooSlow, CursorExpired, ServerStopping, and why its grant is withdrawn."""
         self._quiet_since = monotonic()
@@ -135,13 +130,9 @@ class Reader(Generic[P]):
 
     def _sending(self, sent: Sent) -> Iterator[Sent]:
         """Control comes back when the message was taken."""
-        since = self._sending_since = monotonic()
-        yield sent
-        self._sending_since = None
+        yield from self._delivery.paced((sent,))
         MESSAGES.inc()
         self._quiet_since = monotonic()
-        if self._quiet_since - since > self._patience.slow:
-            raise ReaderTooSlow
 
     def _next(self) -> Batch[P]:
         """What comes next; nothing, if after a while nothing came."""

@@ -126,8 +126,10 @@ def test_a_call_is_found_in_the_log_by_what_its_answer_says(stack: Any, until: A
 
 def test_a_deployment_that_is_well_is_told_so(stack: Any) -> None:
     code, found = doctor("--data-dir", str(stack.data_dir))
-    database = "database clock durability connections transactions schema cluster pg_trgm counts"
-    names = f"settings {database} disk servers streams pages envoy".split()
+    database = (
+        "database clock durability connections transactions schema cluster pg_trgm counts audit"
+    )
+    names = f"settings {database} counts audit disk servers streams pages envoy".split()
     assert {what: each["level"] for what, each in found.items()} == dict.fromkeys(names, "ok")
     assert code == 0
 
@@ -181,6 +183,16 @@ def test_a_missing_extension_is_a_warning(database: str) -> None:
         sql.execute("DROP EXTENSION pg_trgm CASCADE")
     _, found = doctor("--database-url", database)
     assert found["pg_trgm"]["level"] == "warning"
+
+
+def test_changes_that_nobody_seals_are_a_warning(database: str) -> None:
+    with psycopg.connect(database) as sql:
+        sql.execute(
+            "INSERT INTO changes (workspace, principal, method, resource, after, create_time)"
+            " SELECT uid, '', '', 'a/b', '{}', now() - interval '3 minutes' FROM workspaces"
+        )
+    _, found = doctor("--database-url", database)
+    assert found["audit"]["level"] == "warning"
 
 
 def test_a_forgotten_transaction_is_named_with_what_ends_it(

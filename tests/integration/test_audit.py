@@ -1,16 +1,24 @@
 """The audit: every change becomes an entry, in a chain that shows what was done to it."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
 
 import grpc
 import psycopg
 import pytest
 from google.protobuf.json_format import MessageToDict
+from google.rpc import code_pb2
 from kintsugi.v1 import exception_service_pb2, workspace_pb2, workspace_service_pb2
-from kintsugi.v1.audit_service_pb2 import VerifyAuditEntriesRequest
+from kintsugi.v1.audit_service_pb2 import ExportAuditEntriesRequest, VerifyAuditEntriesRequest
+from kintsugi.v1.audit_service_pb2_grpc import AuditServiceStub
+from kintsugi.v1.member_pb2 import ROLE_ADMIN
 from pydantic import ValidationError
 
 from server.config import Settings
@@ -20,11 +28,17 @@ from server.operations.audit import SPARE_SECONDS, _Walk, verify
 from server.resources.audit_entry import AUDIT_ENTRY
 from server.resources.collection import Collection
 from server.resources.exception import EXCEPTION
+from server.store import audit as chain
 from server.store.sealing import Note, audit
+from tests.identity import TOKEN, authorized
 from tests.integration.auditing import Audit, calling
 from tests.integration.client import WORKSPACE, Client, batch, new_exception, reason, violations
 from tests.integration.conftest import StartServer
+from tests.integration.test_access import make_token, revoke
+from tests.integration.test_stream_endurance import Served
+from tests.integration.waiting import until
 
+KINTSUGI = str(Path(sys.executable).with_name("kintsugi"))
 METHOD = "/kintsugi.v1.ExceptionService/"
 
 
@@ -195,10 +209,10 @@ TAMPERING = {
     "the last one deleted": ([REMOVE.format(20)], 20),
     "all deleted": (["DELETE FROM audit_entries"], 1),
     "one deleted, the others moved up": (
-        [REMOVE.format(7), MOVE.format("-id", "> 7"), MOVE.format("-id - 1", "< 0")],
+        [REMOVE.format(7), MOVE.format("id + 100", "> 7"), MOVE.format("id - 101", "> 100")],
         7,
     ),
-    "two exchanged": ([MOVE.format("-id", "IN (7, 9)"), MOVE.format("16 + id", "< 0")], 7),
+    "two exchanged": ([MOVE.format("100 + id", "IN (7, 9)"), MOVE.format("116 - id", "> 100")], 7),
     "one inserted at the end": ([COPY.format(21, 20)], 21),
     "one put in place of another": ([REMOVE.format(7), COPY.format(7, 8)], 7),
 }
@@ -243,8 +257,6 @@ def test_a_checkpoint_finds_what_was_forged_with_its_seals(client: Client, audit
 
 def forge(audited: Audit, first: int) -> None:
     """Changes an entry, and makes all hashes from there on anew, as an owner could."""
-    from server.store import audit as chain
-
     uid = audited.store.workspace_key(WorkspaceName.parse(WORKSPACE))
     audited.sql(f"UPDATE audit_entries SET principal = 'users/eve' WHERE id = {first}")
     [before, *entries] = chain.entries_after(audited.store.database, uid, first - 2)
@@ -360,6 +372,130 @@ def test_pruning_keeps_the_chain_verifiable(client: Client, audited: Audit) -> N
     assert audited.verify().verified_count == 31 - sealed_through
     audited.sql(f"DELETE FROM audit_entries WHERE id = {sealed_through + 1}")
     assert audited.verify().broken_link.sequence == sealed_through + 1
+
+
+def test_what_is_put_in_before_a_pruned_chain_is_found(client: Client, audited: Audit) -> None:
+    raise_some(client, 3)
+    audited.seal()
+    client.raise_one()
+    audited.seal()
+    age_seals(audited, 3, 31)
+    sealing.prune_all(audited.store, 30)
+    assert not audited.verify().HasField("broken_link")
+    audited.sql(COPY.format(2, 4))
+    assert audited.verify().broken_link.sequence == 2
+    with pytest.raises(psycopg.errors.CheckViolation):
+        audited.sql(COPY.format(0, 4))
+
+
+def test_a_checkpoint_that_is_pruned_is_told_so(client: Client, audited: Audit) -> None:
+    raise_some(client, 1)
+    audited.seal()
+    checkpoint = audited.verify().checkpoint
+    raise_some(client, 2)
+    audited.seal()
+    age_seals(audited, 3, 31)
+    assert not audited.verify(checkpoint).checkpoint_pruned
+    sealing.prune_all(audited.store, 30)
+    answer = audited.verify(checkpoint)
+    assert (answer.checkpoint_pruned, answer.HasField("broken_link")) == (True, False)
+    assert not audited.verify(answer.checkpoint).checkpoint_pruned
+    words = [KINTSUGI, "audit", "verify", "--checkpoint", checkpoint]
+    reached = {"KINTSUGI_SERVER": f"127.0.0.1:{client.port}", "KINTSUGI_TOKEN": client.token}
+    done = subprocess.run(
+        words, env=os.environ | reached, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, "the checkpoint is pruned" in done.stderr) == (1, True)
+
+
+LARGE = 250_000
+"""Characters that are six each as JSON."""
+
+
+def fill(audited: Audit, count: int, size: int = LARGE) -> None:
+    """Changes with large values, committed at once."""
+    audited.sql(
+        "INSERT INTO changes (workspace, principal, method, resource, after)"
+        f" SELECT uid, 'users/ada', '{METHOD}CreateException', '{WORKSPACE}/exceptions/' || n,"
+        f" jsonb_build_object('extra', repeat(chr(1), {size}))"
+        f" FROM workspaces, generate_series(1, {count}) AS n"
+    )
+
+
+def test_large_changes_are_sealed_and_verified_a_few_at_a_time(audited: Audit) -> None:
+    fill(audited, 20)
+    audited.seal()
+    [(batches,)] = audited.sql("SELECT count(*) FROM audit_seals")
+    assert batches >= 20 / 3
+    uid = audited.store.workspace_key(WorkspaceName.parse(WORKSPACE))
+    assert 1 <= len(chain.entries_after(audited.store.database, uid, 0)) <= 3
+    assert audited.verify().verified_count == 20
+
+
+def test_large_notes_are_sealed_a_few_at_a_time(audited: Audit) -> None:
+    workspace = audited.store.workspace_key(WorkspaceName.parse(WORKSPACE))
+    with audited.store.database.transaction() as transaction:
+        for _ in range(6):
+            audit(transaction, workspace, Note("a.b", "users/ada", "a/b", {"x": "\x01" * LARGE}))
+    audited.seal()
+    [(batches,)] = audited.sql("SELECT count(*) FROM audit_seals")
+    assert batches >= 2
+    assert audited.verify().verified_count == 6
+
+
+def test_an_export_ends_with_its_token(client: Client, audited: Audit) -> None:
+    fill(audited, 40)
+    audited.seal()
+    made = make_token(client, ROLE_ADMIN)
+    call = exporting(client.port, made.token)
+    taken = [next(call)]
+    revoke(client, made.access_token.name)
+    time.sleep(4)
+    with pytest.raises(grpc.RpcError) as error:
+        taken.extend(call)
+    assert reason(error.value) == "CREDENTIALS_INVALID"
+    assert len(taken) < 40
+    assert taken[-1].error.code == code_pb2.UNAUTHENTICATED
+
+
+def test_a_slow_reader_of_an_export_is_told_so(start_server: StartServer, database: str) -> None:
+    client = start_server(slow_reader_seconds=4)
+    audited = Audit(client, database)
+    fill(audited, 40)
+    audited.seal()
+    call = exporting(client.port)
+    taken = [next(call)]
+    time.sleep(5)
+    with pytest.raises(grpc.RpcError) as error:
+        taken.extend(call)
+    assert reason(error.value) == "READER_TOO_SLOW"
+    assert taken[-1].error.code == code_pb2.RESOURCE_EXHAUSTED
+    audited.close()
+
+
+def test_a_reader_of_an_export_that_stops_is_hung_up_on(database: str) -> None:
+    served = Served(database, slow_reader_seconds=0.5)
+    audited = Audit(served.client, database)
+    fill(audited, 40)
+    audited.seal()
+    call = exporting(served.port)
+    next(call)
+    until(lambda: not served.server._hub._deliveries)
+    with pytest.raises(grpc.RpcError) as error:
+        list(call)
+    assert error.value.code() is grpc.StatusCode.CANCELLED
+    audited.close()
+    served.close()
+
+
+def exporting(port: int, token: str = TOKEN) -> Any:
+    """On a connection of its own that takes no more than 64 KiB ahead."""
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
+    channel = authorized(grpc.insecure_channel(f"127.0.0.1:{port}", options), token)
+    request = ExportAuditEntriesRequest(parent=WORKSPACE)
+    call = AuditServiceStub(channel).ExportAuditEntries(request)
+    call.channel = channel
+    return call
 
 
 def test_a_chain_that_was_pruned_whole_goes_on(client: Client, audited: Audit) -> None:

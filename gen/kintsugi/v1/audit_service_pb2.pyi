@@ -206,7 +206,8 @@ class VerifyAuditEntriesRequest(_message.Message):
     checkpoint: _builtins.str
     """Optional. Where to begin: a `checkpoint` that was answered before, of the last
     call or of one long ago. The chain has to go on from it as it did then. Empty
-    begins with the first entry that is kept, and so does one that is pruned.
+    begins with the first entry that is kept, and so does one that is pruned:
+    `checkpoint_pruned` says so.
     Example: 42:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03
     """
     def __init__(
@@ -264,6 +265,7 @@ class VerifyAuditEntriesResponse(_message.Message):
     BROKEN_LINK_FIELD_NUMBER: _builtins.int
     DONE_FIELD_NUMBER: _builtins.int
     UNSEALED_COUNT_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_PRUNED_FIELD_NUMBER: _builtins.int
     verified_count: _builtins.int
     """How many entries this call found to be as they were sealed."""
     checkpoint: _builtins.str
@@ -281,6 +283,10 @@ class VerifyAuditEntriesResponse(_message.Message):
     protected: usually those of the last second, and of refused calls those of the
     last minute.
     """
+    checkpoint_pruned: _builtins.bool
+    """Whether what `checkpoint` stands for is pruned: it could not be checked, and
+    all that is said is about the entries that are kept.
+    """
     @_builtins.property
     def broken_link(self) -> Global___VerifyAuditEntriesResponse.BrokenLink:
         """The first link that is broken, where one is; nothing is checked behind it."""
@@ -293,10 +299,11 @@ class VerifyAuditEntriesResponse(_message.Message):
         broken_link: Global___VerifyAuditEntriesResponse.BrokenLink | None = ...,
         done: _builtins.bool = ...,
         unsealed_count: _builtins.int = ...,
+        checkpoint_pruned: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["broken_link", b"broken_link"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken_link", b"broken_link", "checkpoint", b"checkpoint", "done", b"done", "unsealed_count", b"unsealed_count", "verified_count", b"verified_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken_link", b"broken_link", "checkpoint", b"checkpoint", "checkpoint_pruned", b"checkpoint_pruned", "done", b"done", "unsealed_count", b"unsealed_count", "verified_count", b"verified_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

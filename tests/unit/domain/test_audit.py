@@ -34,6 +34,7 @@ def test_the_type_is_the_resource_and_the_verb(method, collection, is_new, type)
     [
         *("password", "DB_PASSWORD", "client_secret", "token", "accessToken", "Authorization"),
         *("api_key", "ApiKey", "api-key", "set-cookie", "credentials", "private_key"),
+        *("pwd", "auth", "basic_auth", "Bearer", "ssh-key", "passcode"),
     ],
 )
 @pytest.mark.parametrize("value", ["hunter2", ["hunter2"], {"value": "hunter2"}])
@@ -47,6 +48,7 @@ def test_what_stands_under_a_secret_key_is_masked(key, value):
     [
         {"total_prompt_tokens": 812, "token": "", "secret": None, "is_secret": True},
         {"message": "the password is wrong", "key": "invoice-7", "keyboard": "de"},
+        {"author": "users/ada", "authority": "Rome"},
     ],
 )
 def test_numbers_and_other_texts_stand(fields):

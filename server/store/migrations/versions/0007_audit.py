@@ -28,7 +28,8 @@ def upgrade() -> None:
             after json,
             create_time timestamptz NOT NULL,
             hash bytea NOT NULL,
-            PRIMARY KEY (workspace, id)
+            PRIMARY KEY (workspace, id),
+            CHECK (id > 0)
         );
         CREATE INDEX audit_entries_principal ON audit_entries (workspace, principal, id);
         CREATE INDEX audit_entries_resource ON audit_entries (workspace, resource, id);
