@@ -21,6 +21,9 @@ _SECRETS = re.compile(
     "cookie|(?:api|access|private|signing|master|encryption|ssh)[-_]?key",
     re.IGNORECASE,
 )
+_HINTS = ("pass", "pwd", "secret", "token", "credential", "auth", "bearer", "cookie", "key")
+"""One of these is in every name that is a secret's: without one, a text needs no closer look."""
+
 _MASK = "***"
 
 
@@ -63,7 +66,7 @@ def _singular(plural: str) -> str:
 
 def masked(fields: str | None) -> str | None:
     """A JSON text without what stands under keys that sound like secrets; numbers may stand."""
-    if fields is None or not _has_secret_word(fields):
+    if fields is None or not _may_have_secret_word(fields.lower()):
         return fields
     return json.dumps(_masked(json.loads(fields)), ensure_ascii=False)
 
@@ -81,6 +84,10 @@ def _masked(value: Any) -> Any:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str | list | dict)
+
+
+def _may_have_secret_word(lower: str) -> bool:
+    return any(hint in lower for hint in _HINTS)
 
 
 def _has_secret_word(text: str) -> bool:
