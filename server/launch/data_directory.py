@@ -27,7 +27,7 @@ class DataDirectory:
     def take(self) -> None:
         """Makes it where it is missing. It is ours until we end, however we end."""
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o711, parents=True, exist_ok=True)
             self._take_lock()
             shutil.rmtree(self.run, ignore_errors=True)
             for directory in (self.log, self.run, self.metrics):
