@@ -15,6 +15,7 @@ MANAGE_TOKENS = "accessTokens.manage"
 _ADDED: dict[Role.ValueType, tuple[str, ...]] = {
     pb.ROLE_VIEWER: (
         *("accessTokens.create", "accessTokens.read", "accessTokens.revoke"),
+        "connectors.read",
         "events.read",
         *("exceptionGroups.read", "exceptions.read"),
         "guideEntries.read",
@@ -22,6 +23,7 @@ _ADDED: dict[Role.ValueType, tuple[str, ...]] = {
         "workspaces.read",
     ),
     pb.ROLE_RESPONDER: (
+        "actions.claim",
         "create_agent_remediation",
         *("events.cancel", "events.create"),
         *("exceptions.archive", "exceptions.create", "exceptions.resolve", "exceptions.update"),
@@ -34,6 +36,7 @@ _ADDED: dict[Role.ValueType, tuple[str, ...]] = {
     pb.ROLE_ADMIN: (
         MANAGE_TOKENS,
         "auditEntries.read",
+        *("connectors.create", "connectors.delete", "connectors.update"),
         "exceptionGroups.update",
         *("members.create", "members.delete", "members.read", "members.update"),
         "workspaces.update",
@@ -43,10 +46,12 @@ _ADDED: dict[Role.ValueType, tuple[str, ...]] = {
 """What each role may that the one before it may not."""
 
 _SERVICE = (
+    "actions.claim",
     "decisions.log",
     *("events.cancel", "events.create", "events.read"),
     *("exceptions.create", "exceptions.read"),
     "guideEntries.read",
+    "view_agent_remediation",
     "workspaces.read",
 )
 

@@ -209,6 +209,50 @@ class AgentSessionName(InWorkspace):
     PATTERN = "organizations/{organization}/workspaces/{workspace}/agentSessions/{agent_session}"
     agent_session: str
 
+    @property
+    def id(self) -> str:
+        return self.agent_session
+
+
+@dataclass(frozen=True, slots=True)
+class AnyAgentSessionName(InWorkspace):
+    """All agent sessions of a workspace, as the parent of a list."""
+
+    PATTERN = "organizations/{organization}/workspaces/{workspace}/agentSessions/-"
+
+
+def parse_agent_sessions(text: str) -> AgentSessionName | AnyAgentSessionName:
+    """One agent session, or all of a workspace. Raises InvalidName."""
+    return (AnyAgentSessionName if text.endswith("/-") else AgentSessionName).parse(text)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionName(InWorkspace):
+    PATTERN = (
+        "organizations/{organization}/workspaces/{workspace}"
+        "/agentSessions/{agent_session}/actions/{action}"
+    )
+    agent_session: str
+    action: str
+
+    @property
+    def parent(self) -> AgentSessionName:  # type: ignore[override]  # the session is in it
+        return AgentSessionName(self.organization, self.workspace, self.agent_session)
+
+    @property
+    def id(self) -> str:
+        return self.action
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorName(InWorkspace):
+    PATTERN = "organizations/{organization}/workspaces/{workspace}/connectors/{connector}"
+    connector: str
+
+    @property
+    def id(self) -> str:
+        return self.connector
+
 
 ThreadName: TypeAlias = RunAgentName | AgentSessionName
 """What events belong to."""

@@ -129,11 +129,8 @@ class Collection(Generic[M, N]):
 
         def work() -> M:
             with self.store.database.transaction() as transaction:
-                key = self._key(name)
-                before = self._read_found(name, transaction.one(self._statements.one_locked, key))
-                if etag and etag != _etag(before):
-                    raise EtagMismatch(name, _etag(before))
-                after = self._change(transaction, name, request, before, apply)
+                before = self.locked(transaction, name, etag)
+                after = self.replace(transaction, name, request, before, apply)
                 topics = also(transaction, before, after)
             self.store.notifier.announce(*topics)
             return after
@@ -151,18 +148,29 @@ class Collection(Generic[M, N]):
 
         def work() -> None:
             with self.store.database.transaction() as transaction:
-                key = self._key(name)
-                before = self._read_found(name, transaction.one(self._statements.one_locked, key))
-                if etag and etag != _etag(before):
-                    raise EtagMismatch(name, _etag(before))
-                parameters = key | change_parameters(request, str(name).rpartition("/")[0])
+                before = self.locked(transaction, name, etag)
+                parameters = self._key(name) | change_parameters(
+                    request, str(name).rpartition("/")[0]
+                )
                 transaction.one(self._statements.delete, parameters)
                 also(transaction, before)
 
         workspace = self.store.workspace_key(self.resource.workspace(name))
         once(self.store, workspace, request, work, lambda _: None)
 
-    def _change(
+    def locked(self, transaction: Transaction, name: N, etag: str = "") -> M:
+        """One resource, which nobody else changes before the transaction ends.
+
+        Raises NotFound, EtagMismatch.
+        """
+        found = self._read_found(
+            name, transaction.one(self._statements.one_locked, self._key(name))
+        )
+        if etag and etag != _etag(found):
+            raise EtagMismatch(name, _etag(found))
+        return found
+
+    def replace(
         self,
         transaction: Transaction,
         name: N,
@@ -170,6 +178,8 @@ class Collection(Generic[M, N]):
         before: M,
         apply: Callable[[M], None],
     ) -> M:
+        """Lets `apply` change a locked resource and stores what differs, as a part of something
+        larger. Whoever calls it announces the workspace's topic after the commit."""
         after = type(before)()
         after.CopyFrom(before)
         try:

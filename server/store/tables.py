@@ -27,10 +27,19 @@ from sqlalchemy.types import UserDefinedType
 PENDING = text("state = 1")
 """The exceptions of which there is only one for each identity; 1 is EXCEPTION_STATE_PENDING."""
 
+UNREAD = text("fingerprint IS NULL")
+"""The exceptions that no worker has looked at yet."""
+
+ACTIVE_SESSION = text("state <= 4 AND exception <> ''")
+"""The sessions of which an exception has only one: those that aren't final."""
+
+DUE_SESSION = text("due_time IS NOT NULL")
+
 MASKED = "masked"
 """Marks a column that the change record must not have."""
 
 exception_numbers = Sequence("exception_numbers", data_type=Integer)
+session_numbers = Sequence("session_numbers", data_type=Integer)
 
 
 class TransactionId(UserDefinedType[str]):
@@ -144,12 +153,19 @@ exceptions = Table(
     _column("version", Integer),
     _time("create_time"),
     _time("update_time"),
+    _column("fingerprint", LargeBinary, nullable=True),
     PrimaryKeyConstraint("workspace", "id"),
     Index("exceptions_newest", "workspace", "create_time", "id"),
     Index("exceptions_state", "workspace", "state", "create_time", "id"),
     Index("exceptions_automation", "workspace", "automation", "create_time", "id"),
     Index("exceptions_group", "workspace", "group", "create_time", "id"),
     Index("exceptions_run", "workspace", "run", "create_time", "id"),
+    Index(
+        "exceptions_fingerprint",
+        *("workspace", "fingerprint", "create_time"),
+        postgresql_where=text("fingerprint IS NOT NULL"),
+    ),
+    Index("exceptions_unread", "workspace", "create_time", postgresql_where=UNREAD),
     Index("exceptions_extra", "extra", postgresql_using="gin"),
     Index("exceptions_pending", "workspace", "identity", unique=True, postgresql_where=PENDING),
 )
@@ -165,6 +181,11 @@ def _guide_entry_columns() -> list[Column[Any]]:
         *(_column(name, Text) for name in ("id", "automation", *texts, *resolution, *sources)),
         _column("state", SmallInteger),
         *(_column(name, Integer) for name in ("major", "minor", "approved")),
+        _column("action_type", Text),
+        _column("action_parameters", JSONB),
+        _column("action_risk", SmallInteger),
+        _column("self_resolving", Boolean),
+        _column("fingerprint", LargeBinary, nullable=True),
         _time("create_time"),
         _time("update_time"),
     ]
@@ -252,6 +273,126 @@ agent_starts = Table(
     PrimaryKeyConstraint("principal"),
 )
 """When each principal, in whatever workspaces, has begun agent work; at least the last hour's."""
+
+agent_sessions = Table(
+    "agent_sessions",
+    metadata,
+    _uuid("workspace"),
+    _column("id", Text),
+    _column("number", Integer),
+    *(_column(name, Text) for name in ("exception", "automation", "run")),
+    _column("signal", LargeBinary),
+    _column("agent", Text),
+    _column("creator", Text),
+    _column("start", SmallInteger),
+    _column("state", SmallInteger),
+    _column("analysis", LargeBinary),
+    _column("error", Text),
+    _column("note", Text),
+    _column("prompt_token_count", BigInteger),
+    _column("completion_token_count", BigInteger),
+    _time("expire_time", nullable=True),
+    _time("end_time", nullable=True),
+    _column("version", Integer),
+    _time("create_time"),
+    _time("update_time"),
+    Column("due_time", TIMESTAMP(timezone=True), info={MASKED: True}),
+    Column("lease", UUID(as_uuid=False), info={MASKED: True}),
+    Column("lease_until", TIMESTAMP(timezone=True), info={MASKED: True}),
+    Column("attempts", SmallInteger, nullable=False, info={MASKED: True}),
+    PrimaryKeyConstraint("workspace", "id"),
+    Index("agent_sessions_newest", "workspace", "create_time", "id"),
+    Index("agent_sessions_state", "workspace", "state", "create_time", "id"),
+    Index("agent_sessions_exception", "workspace", "exception", "create_time", "id"),
+    Index(
+        "agent_sessions_active",
+        *("workspace", "exception"),
+        unique=True,
+        postgresql_where=ACTIVE_SESSION,
+    ),
+    Index("agent_sessions_due", "workspace", "due_time", postgresql_where=DUE_SESSION),
+)
+"""A session, and who works on it. `signal` and `analysis` are serialised messages, empty if there
+is none; `exception`, `automation` and `run` are ids, empty if it is about a signal; `note` is that
+of who approved.
+
+`due_time` is when a worker has to look at it: every session that isn't final has one, and one that
+is, as long as an action of it is EXECUTING. `lease` is the worker's that does, until `lease_until`;
+`attempts` is how often it was taken without getting anywhere. All of these are database time.
+"""
+
+actions = Table(
+    "actions",
+    metadata,
+    _uuid("workspace"),
+    *(_column(name, Text) for name in ("session", "id", "exception", "action_type")),
+    _column("automated", Boolean),
+    _column("risk", SmallInteger),
+    _column("state", SmallInteger),
+    _column("state_reason", Text),
+    _column("connector", Text),
+    _column("connector_revision", Integer),
+    *(_column(name, Text) for name in ("guide_entry", "replaces", "digest", "approver")),
+    _time("approve_time", nullable=True),
+    _column("content", LargeBinary),
+    _column("result", LargeBinary),
+    _column("version", Integer),
+    _time("create_time"),
+    _time("update_time"),
+    Column("position", Integer, nullable=False, info={MASKED: True}),
+    Column("claim", Text, nullable=False, info={MASKED: True}),
+    Column("claim_until", TIMESTAMP(timezone=True), info={MASKED: True}),
+    PrimaryKeyConstraint("workspace", "session", "id"),
+    Index("actions_newest", "workspace", "create_time", "id"),
+    Index("actions_exception", "workspace", "exception", "create_time", "id"),
+)
+"""`content` and `result` are serialised: an Action with the fields that have no column, and its
+Result, empty before it has ended. `position` counts from 1 in the session. `id` is also the
+`Idempotency-Key`. `claim` is the claim id of who runs a `retry_run`, until `claim_until`.
+"""
+
+action_attempts = Table(
+    "action_attempts",
+    metadata,
+    _uuid("workspace"),
+    *(_column(name, Text) for name in ("session", "action")),
+    _column("number", Integer),
+    _uuid("lease"),
+    _time("send_time"),
+    _time("not_after"),
+    _time("end_time", nullable=True),
+    PrimaryKeyConstraint("workspace", "session", "action", "number"),
+)
+"""Each time that an action is sent, written before it is: `not_after` is when the sender has given
+up for certain; without an `end_time` it isn't known what became of it."""
+
+session_steps = Table(
+    "session_steps",
+    metadata,
+    _uuid("workspace"),
+    *(_column(name, Text) for name in ("session", "key")),
+    _column("result", JSONB),
+    _time("create_time"),
+    PrimaryKeyConstraint("workspace", "session", "key"),
+)
+"""The steps of a session that are done, each with what came of it: none is done twice."""
+
+connectors = Table(
+    "connectors",
+    metadata,
+    _uuid("workspace"),
+    *(_column(name, Text) for name in ("id", "action_type", "title")),
+    *(_column(name, Text) for name in ("description", "expected_outcome")),
+    _column("risk", SmallInteger),
+    _column("http", LargeBinary),
+    _column("revision", Integer),
+    _column("version", Integer),
+    _time("create_time"),
+    _time("update_time"),
+    PrimaryKeyConstraint("workspace", "id"),
+    Index("connectors_action_type", "workspace", "action_type", unique=True),
+)
+"""`http` is a serialised HttpRequest."""
 
 changes = Table(
     "changes",

@@ -5,8 +5,10 @@ isort:skip_file
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from kintsugi.v1 import risk_pb2 as _risk_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -95,6 +97,10 @@ class GuideEntry(_message.Message):
     RESOLUTION_NOTES_FIELD_NUMBER: _builtins.int
     APPROVED_VERSION_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    ACTION_TYPE_FIELD_NUMBER: _builtins.int
+    ACTION_PARAMETERS_FIELD_NUMBER: _builtins.int
+    ACTION_RISK_FIELD_NUMBER: _builtins.int
+    SELF_RESOLVING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Identifier. The full resource name; the service gives the id, which no
     other guide entry of the workspace has.
@@ -167,6 +173,21 @@ class GuideEntry(_message.Message):
     somebody changed the entry since, the update is ABORTED (AIP-154). Empty in
     a revision.
     """
+    action_type: _builtins.str
+    """Optional. The type of the action that resolves it; see Action. Empty means
+    that people do it. Example: retry_run
+    """
+    action_risk: _risk_pb2.Risk.ValueType
+    """Optional. What may go wrong with that action: RISK_LOW unless said
+    otherwise.
+    """
+    self_resolving: _builtins.bool
+    """Optional. Whether it may resolve by itself, once the version that says so is
+    in use: a new exception of its automation that reads like the one it was
+    learned from starts a session, in which its action counts as approved, by
+    `policies/guide_entry`. Takes `action_type` and `source_exception`, and only
+    who may approve guide entries may set it.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it was created."""
@@ -179,6 +200,12 @@ class GuideEntry(_message.Message):
     def delete_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it was deleted; unset unless it is ARCHIVED. Nothing
         removes it for good.
+        """
+
+    @_builtins.property
+    def action_parameters(self) -> _struct_pb2.Struct:
+        """Optional. The parameters of that action. At most 64 KiB.
+        Example: {"batch": "b-7"}
         """
 
     def __init__(
@@ -201,10 +228,14 @@ class GuideEntry(_message.Message):
         resolution_notes: _builtins.str | None = ...,
         approved_version: _builtins.str = ...,
         etag: _builtins.str = ...,
+        action_type: _builtins.str = ...,
+        action_parameters: _struct_pb2.Struct | None = ...,
+        action_risk: _risk_pb2.Risk.ValueType = ...,
+        self_resolving: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_resolution_code", b"_resolution_code", "_resolution_notes", b"_resolution_notes", "_resolution_steps", b"_resolution_steps", "_root_cause", b"_root_cause", "_title", b"_title", "create_time", b"create_time", "delete_time", b"delete_time", "resolution_code", b"resolution_code", "resolution_notes", b"resolution_notes", "resolution_steps", b"resolution_steps", "root_cause", b"root_cause", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_resolution_code", b"_resolution_code", "_resolution_notes", b"_resolution_notes", "_resolution_steps", b"_resolution_steps", "_root_cause", b"_root_cause", "_title", b"_title", "action_parameters", b"action_parameters", "create_time", b"create_time", "delete_time", b"delete_time", "resolution_code", b"resolution_code", "resolution_notes", b"resolution_notes", "resolution_steps", b"resolution_steps", "root_cause", b"root_cause", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_resolution_code", b"_resolution_code", "_resolution_notes", b"_resolution_notes", "_resolution_steps", b"_resolution_steps", "_root_cause", b"_root_cause", "_title", b"_title", "approved_version", b"approved_version", "automation", b"automation", "content", b"content", "create_time", b"create_time", "delete_time", b"delete_time", "etag", b"etag", "name", b"name", "resolution_code", b"resolution_code", "resolution_notes", b"resolution_notes", "resolution_steps", b"resolution_steps", "root_cause", b"root_cause", "source_exception", b"source_exception", "source_run", b"source_run", "state", b"state", "title", b"title", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_resolution_code", b"_resolution_code", "_resolution_notes", b"_resolution_notes", "_resolution_steps", b"_resolution_steps", "_root_cause", b"_root_cause", "_title", b"_title", "action_parameters", b"action_parameters", "action_risk", b"action_risk", "action_type", b"action_type", "approved_version", b"approved_version", "automation", b"automation", "content", b"content", "create_time", b"create_time", "delete_time", b"delete_time", "etag", b"etag", "name", b"name", "resolution_code", b"resolution_code", "resolution_notes", b"resolution_notes", "resolution_steps", b"resolution_steps", "root_cause", b"root_cause", "self_resolving", b"self_resolving", "source_exception", b"source_exception", "source_run", b"source_run", "state", b"state", "title", b"title", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__resolution_code: _TypeAlias = _typing.Literal["resolution_code"]  # noqa: Y015
     _WhichOneofArgType__resolution_code: _TypeAlias = _typing.Literal["_resolution_code", b"_resolution_code"]  # noqa: Y015

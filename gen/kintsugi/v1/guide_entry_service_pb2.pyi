@@ -113,8 +113,8 @@ class ListGuideEntriesRequest(_message.Message):
     Fields: `title`, `resolution_steps`, `resolution_code`, `resolution_notes`,
     `root_cause`, `content`, `automation`, `state`, `version`,
     `approved_version`, `source_exception`, `source_run`, `create_time`,
-    `update_time`. A filter that can't be used is INVALID_ARGUMENT with the
-    reason FILTER_SYNTAX or FILTER_TYPE and its `offset`.
+    `update_time`, `action_type`, `self_resolving`. A filter that can't be used
+    is INVALID_ARGUMENT with the reason FILTER_SYNTAX or FILTER_TYPE and its `offset`.
     Example: title contains 'total' AND state = APPROVED
     """
     order_by: _builtins.str
@@ -201,8 +201,9 @@ class UpdateGuideEntryRequest(_message.Message):
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Optional. The fields to change, out of `title`, `root_cause`,
-        `resolution_steps`, `resolution_code`, `resolution_notes` and `content`;
-        `*` means all of them. Without a mask, those that are set.
+        `resolution_steps`, `resolution_code`, `resolution_notes`, `content`,
+        `action_type`, `action_parameters`, `action_risk` and `self_resolving`; `*`
+        means all of them. Without a mask, those that are set.
         """
 
     def __init__(

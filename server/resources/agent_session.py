@@ -1,0 +1,145 @@
+"""The declaration of AgentSession: its columns, and how a row becomes a message and back.
+
+Its actions are a resource of their own; what may be done to one is in `operations/`.
+"""
+
+from typing import Any
+
+from kintsugi.v1 import agent_session_pb2 as pb
+from sqlalchemy import ColumnElement, Text, bindparam
+
+from filters import Enum, Int64, ResourceId, ResourceName, Schema, Timestamp
+from server.domain.errors import Violation
+from server.domain.names import AgentSessionName, WorkspaceName
+from server.resources.resource import Make, Resource
+from server.resources.timestamps import set_timestamp, to_datetime
+from server.store.connection import Row
+from server.store.store import Store
+from server.store.tables import agent_sessions
+
+THREAD_AGENT = "kai"
+"""In whose thread of the run a session about an exception is told."""
+
+_COLUMNS = (
+    *("create_time", "update_time", "expire_time", "end_time"),
+    *("id", "number", "exception", "automation", "run"),
+    *("signal", "agent", "creator", "start", "state", "analysis", "error"),
+    *("prompt_token_count", "completion_token_count", "version"),
+)
+
+
+def _read(make: Make[pb.AgentSession], parent: str, row: Row) -> pb.AgentSession:
+    times, (id, number, exception, automation, run), rest = row[:4], row[4:9], row[9:]
+    signal, agent, creator, start, state, analysis, error, prompt, completion, version = rest
+    name = f"{parent}/agentSessions/{id}"
+    in_automation = f"{parent}/automations/{automation}"
+    session = make(
+        name=name,
+        number=number,
+        exception=f"{parent}/exceptions/{exception}" if exception else "",
+        automation=in_automation if automation else "",
+        thread=f"{in_automation}/runs/{run}/agents/{THREAD_AGENT}" if run else name,
+        agent=agent,
+        creator=creator,
+        start=start,
+        state=state,
+        error=error,
+        prompt_token_count=prompt,
+        completion_token_count=completion,
+        etag=str(version),
+    )
+    if signal:
+        session.signal.MergeFromString(signal)
+    if analysis:
+        session.analysis.MergeFromString(analysis)
+    _set_times(session, times)
+    return session
+
+
+def _set_times(session: pb.AgentSession, times: Row) -> None:
+    create_time, update_time, expire_time, end_time = times
+    set_timestamp(session.create_time, create_time)
+    set_timestamp(session.update_time, update_time)
+    if expire_time is not None:
+        set_timestamp(session.expire_time, expire_time)
+    if end_time is not None:
+        set_timestamp(session.end_time, end_time)
+
+
+def _write(session: pb.AgentSession) -> dict[str, Any]:
+    """What changes; `expire_time` is written by the statements that know the database's time."""
+    return {
+        "state": session.state,
+        "analysis": _bytes(session, "analysis"),
+        "error": session.error,
+        "prompt_token_count": session.prompt_token_count,
+        "completion_token_count": session.completion_token_count,
+        "end_time": to_datetime(session.end_time.ToMicroseconds())
+        if session.HasField("end_time")
+        else None,
+    }
+
+
+def _bytes(session: pb.AgentSession, field: str) -> bytes:
+    if not session.HasField(field):  # type: ignore[arg-type]  # one of two
+        return b""
+    written: bytes = getattr(session, field).SerializeToString(deterministic=True)
+    return written
+
+
+def _violations(_: AgentSessionName, __: pb.AgentSession) -> list[Violation]:
+    return []
+
+
+def _scope_key(store: Store, workspace: WorkspaceName) -> tuple[str, ...]:
+    return (store.workspace_key(workspace),)
+
+
+def _workspace(name: AgentSessionName) -> WorkspaceName:
+    return name.parent
+
+
+_c = agent_sessions.c
+_PARENT: ColumnElement[str] = bindparam("parent", type_=Text)
+"""The name of the workspace, which stands in no row."""
+
+AGENT_SESSION: Resource[pb.AgentSession, AgentSessionName] = Resource(
+    singular="agent_session",
+    message=pb.AgentSession,
+    name=AgentSessionName,
+    table=agent_sessions,
+    columns=_COLUMNS,
+    read=_read,
+    write=_write,
+    scope=("workspace",),
+    scope_key=_scope_key,
+    workspace=_workspace,
+    workspace_column="workspace",
+    violations=_violations,
+    filters=Schema(
+        state=Enum(
+            pb.AgentSession.State,
+            _c.state,
+            description="Where it stands.",
+            orderable=True,
+            changing=True,
+        ),
+        exception=ResourceId(
+            "exceptions", _c.exception, parent=_PARENT, description="What it is about."
+        ),
+        automation=ResourceId(
+            "automations",
+            _c.automation,
+            parent=_PARENT,
+            description="The automation of its exception.",
+        ),
+        agent=ResourceName(("agents",), _c.agent, description="Which agent does it."),
+        creator=ResourceName(("users", "policies"), _c.creator, description="Who started it."),
+        number=Int64(_c.number, description="Its number.", orderable=True),
+        create_time=Timestamp(_c.create_time, description="When it was created.", orderable=True),
+        update_time=Timestamp(
+            _c.update_time, description="When it last changed.", orderable=True, changing=True
+        ),
+        end_time=Timestamp(_c.end_time, description="When it became final."),
+    ),
+)
