@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import reduce
 from time import monotonic
 from typing import Any
 
@@ -21,7 +20,7 @@ from server.domain.errors import (
     PermissionLacking,
 )
 from server.interceptors.identity import Callers, bearer
-from server.interceptors.methods import Method
+from server.interceptors.methods import Method, named
 from server.interceptors.rpc import Rpc
 from server.operations.background import Repetition
 
@@ -126,17 +125,13 @@ def _check_still(stream: _Stream, memberships: Mapping[str, Membership]) -> None
 
 def check(call: Call, method: Method, request: Any) -> bool:
     """Whether it is about one workspace. Raises NotFound, PermissionLacking, FeatureNotEnabled."""
-    name = _name(method, request)
+    name = named(method, request)
     collection, _, id = name.partition("/workspaces/")
     if id:
         _check_in(call, method, f"{collection}/workspaces/{id.partition('/')[0]}")
     else:
         _check_anywhere(call, method, f"{name}/workspaces/" if name else "", name)
     return bool(id)
-
-
-def _name(method: Method, request: Any) -> str:
-    return str(reduce(getattr, method.named, request)) if method.named else ""
 
 
 def _check_in(call: Call, method: Method, workspace: str) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 from server.domain.access import Membership
 from server.domain.call import LONGEST_SECONDS, Call, entered
 from server.domain.errors import CredentialsInvalid, CredentialsMissing
-from server.interceptors.refusals import RefusedCalls
+from server.interceptors.refusals import RefusedCalls, about
 from server.interceptors.rpc import Layer, Rpc
 from server.operations.authentication import Caller
 
@@ -49,7 +49,7 @@ def identity(
             if error.workspace:
                 own = {error.workspace: Membership("", frozenset())}
                 known = Call(rpc.path, error.principal, deadline, error.token, address, own)
-                refused.count(known, error, rpc.request)
+                refused.count(known, error, about(rpc))
             raise
         with entered(call_of(caller, rpc.path, deadline, address)):
             yield

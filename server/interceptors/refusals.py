@@ -8,7 +8,6 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from google.protobuf.message import Message
 from google.rpc import code_pb2
@@ -16,6 +15,7 @@ from google.rpc import code_pb2
 from server.domain.audit import Last, Refused
 from server.domain.call import Call, current_call
 from server.domain.errors import KintsugiError, ReaderTooSlow
+from server.interceptors.methods import named
 from server.interceptors.rpc import Rpc
 
 _REFUSALS = {
@@ -41,12 +41,12 @@ class RefusedCalls:
             yield
         except KintsugiError as error:
             if rpc.method and error.code in _REFUSALS and not isinstance(error, ReaderTooSlow):
-                self.count(current_call(), error, rpc.request)
+                self.count(current_call(), error, about(rpc))
             raise
 
-    def count(self, call: Call, error: KintsugiError, request: Any) -> None:
-        """One more call; of whoever is a member nowhere it isn't counted."""
-        workspace = _workspace(call, request)
+    def count(self, call: Call, error: KintsugiError, name: str) -> None:
+        """One more call, about what has the name; of whoever is a member nowhere it isn't."""
+        workspace = _workspace(call, name)
         if not workspace:
             return
         outcome = code_pb2.Code.Name(error.code)
@@ -69,18 +69,15 @@ class RefusedCalls:
         self._calls[calls] = last._replace(calls=before + last.calls)
 
 
-def _workspace(call: Call, request: Any) -> str:
-    """The name of the workspace that a request is about, if it is one of the caller's; else of the
-    first of these: nobody writes into the audit of others."""
-    for text in _names(request):
-        found = _WORKSPACE.match(text)
-        if found and found[0] in call.memberships:
-            return found[0]
+def about(rpc: Rpc) -> str:
+    """The name that a request is about; empty where it is no message, or names nothing."""
+    return named(rpc.method, rpc.request) if isinstance(rpc.request, Message) else ""
+
+
+def _workspace(call: Call, name: str) -> str:
+    """That of the name, if it is one of the caller's; else the first of these: nobody writes into
+    the audit of others."""
+    found = _WORKSPACE.match(name)
+    if found and found[0] in call.memberships:
+        return found[0]
     return next(iter(call.memberships), "")
-
-
-def _names(request: Any) -> Iterator[str]:
-    """A request's `parent` or `name`, or the `name` of the resource that it holds."""
-    yield from (str(getattr(request, field, "")) for field in ("parent", "name"))
-    if isinstance(request, Message):
-        yield from (str(getattr(held, "name", "")) for _, held in request.ListFields())
