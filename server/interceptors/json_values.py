@@ -12,7 +12,7 @@ from server.domain.errors import Violation
 
 
 def struct_violations(struct: Struct, path: str, max_bytes: int) -> Iterator[Violation]:
-    """Too large as a message; or with a NUL, or a number that JSON doesn't have, somewhere in it."""
+    """What is too large; or a NUL, or a number that JSON doesn't have, anywhere in it."""
     size = struct.ByteSize()
     if max_bytes and size > max_bytes:
         yield path, f"has {size} bytes; at most {max_bytes} are allowed"
