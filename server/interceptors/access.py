@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from server.domain.access import Membership
-from server.domain.call import Call, current_call, entered
+from server.domain.call import Call, enter
 from server.domain.errors import (
     CredentialsInvalid,
     FeatureNotEnabled,
@@ -47,14 +47,37 @@ class Access:
         self._streams: dict[str, set[_Stream]] = defaultdict(set)
         self._good_for: dict[str, Mapping[str, Membership]] = {}
 
+    def check(self, rpc: Rpc, method: Method, call: Call) -> Call:
+        """The call, with what its caller may do by now: nothing is refused, and nothing listed
+        of several workspaces, by what was kept.
+
+        Raises NotFound, PermissionLacking, FeatureNotEnabled, CredentialsInvalid.
+        """
+        since = monotonic()
+        try:
+            if check(call, method, rpc.request):
+                return call
+        except _REFUSALS:
+            pass
+        rpc.call = self._renewed(rpc, method, call, since)
+        enter(rpc.call)
+        return rpc.call
+
     @contextmanager
-    def layer(self, rpc: Rpc) -> Iterator[None]:
-        if rpc.method is None:
+    def watched(self, rpc: Rpc, method: Method, call: Call) -> Iterator[None]:
+        """Has a stream go on only as long as its caller may do what it began with."""
+        token, stream = bearer(rpc), _Stream(rpc, method, call)
+        with self._lock:
+            self._streams[token].add(stream)
+            self._good_for.pop(token, None)
+        try:
             yield
-            return
-        call = self._allowed(rpc, rpc.method)
-        with entered(call), self._watched(_Stream(rpc, rpc.method, call)):
-            yield
+        finally:
+            with self._lock:
+                self._streams[token].discard(stream)
+                if not self._streams[token]:
+                    del self._streams[token]
+                    self._good_for.pop(token, None)
 
     def check_streams(self) -> None:
         """Withdraws the grants of those whose callers may no longer have them.
@@ -79,40 +102,11 @@ class Access:
         with self._lock:
             return tuple(self._streams.get(token, ()))
 
-    def _allowed(self, rpc: Rpc, method: Method) -> Call:
-        """The call, with what its caller may do by now: nothing is refused, and nothing listed
-        of several workspaces, by what was kept."""
-        call, since = current_call(), monotonic()
-        try:
-            if check(call, method, rpc.request):
-                return call
-        except _REFUSALS:
-            pass
-        return self._renewed(rpc, method, call, since)
-
     def _renewed(self, rpc: Rpc, method: Method, call: Call, since: float) -> Call:
         caller = self._callers.caller(bearer(rpc), since=since)
         renewed = replace(call, memberships=caller.memberships)
         check(renewed, method, rpc.request)
         return renewed
-
-    @contextmanager
-    def _watched(self, stream: _Stream) -> Iterator[None]:
-        if not stream.rpc.is_stream:
-            yield
-            return
-        token = bearer(stream.rpc)
-        with self._lock:
-            self._streams[token].add(stream)
-            self._good_for.pop(token, None)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._streams[token].discard(stream)
-                if not self._streams[token]:
-                    del self._streams[token]
-                    self._good_for.pop(token, None)
 
 
 def _check_still(stream: _Stream, memberships: Mapping[str, Membership]) -> None:

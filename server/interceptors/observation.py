@@ -6,17 +6,15 @@ Where the metrics are read from is the supervisor's business.
 import random
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 
 import grpc
 import structlog
 from prometheus_client import Counter, Histogram
-from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from server.domain.call import current_call
-from server.interceptors.rpc import Layer, Rpc
+from server import logs
+from server.domain.call import leave
+from server.interceptors.rpc import Rpc
 from server.interceptors.trace import Begin, Metadata
 
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
@@ -36,35 +34,30 @@ _SECONDS = Histogram(
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 
-def observation(trace: Begin) -> Layer:
-    """Outermost: it sees the status that the caller gets."""
+class Observed:
+    """Outermost around an RPC: it sees the status that the caller gets."""
 
-    @contextmanager
-    def layer(rpc: Rpc) -> Iterator[None]:
-        started = time.perf_counter()
-        metadata = dict(rpc.context.invocation_metadata())
-        trace_id, end_trace = trace(rpc.path, metadata)
-        clear_contextvars()  # the thread's last call left its own
-        bind_contextvars(request_id=_request_id(metadata), trace_id=trace_id)
+    __slots__ = ("_begin", "_end_trace", "_rpc", "_started")
+
+    def __init__(self, rpc: Rpc, begin: Begin) -> None:
+        self._rpc = rpc
+        self._begin = begin
+
+    def __enter__(self) -> None:
+        rpc = self._rpc
+        self._started = time.perf_counter()
+        trace_id, self._end_trace = self._begin(rpc.path, rpc.metadata)
+        logs.begin(request_id=_request_id(rpc.metadata), trace_id=trace_id)
         _started(rpc.path, rpc.kind).inc()
-        try:
-            yield
-        finally:
-            seconds, code = time.perf_counter() - started, _code(rpc)
-            _count(rpc, code, seconds)
-            end_trace(code)
-            log = _log.debug if rpc.path == HEALTH_CHECK else _log.info  # Envoy asks all the time
-            log("rpc", method=rpc.path, code=code, ms=round(seconds * 1000, 2))
 
-    return layer
-
-
-@contextmanager
-def attribution(rpc: Rpc) -> Iterator[None]:
-    """Has the call's log lines say who calls."""
-    if rpc.method is not None:
-        bind_contextvars(principal=current_call().principal)
-    yield
+    def __exit__(self, *_: object) -> None:
+        leave()
+        rpc = self._rpc
+        seconds, code = time.perf_counter() - self._started, _code(rpc)
+        _count(rpc, code, seconds)
+        self._end_trace(code)
+        log = _log.debug if rpc.path == HEALTH_CHECK else _log.info  # Envoy asks all the time
+        log("rpc", method=rpc.path, code=code, ms=round(seconds * 1000, 2))
 
 
 def _request_id(metadata: Metadata) -> str:

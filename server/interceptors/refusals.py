@@ -6,14 +6,13 @@ in `operations/sealing.py`.
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from google.protobuf.message import Message
 from google.rpc import code_pb2
 
 from server.domain.audit import Last, Refused
-from server.domain.call import Call, current_call
+from server.domain.call import Call
 from server.domain.errors import KintsugiError, ReaderTooSlow
 from server.interceptors.methods import named
 from server.interceptors.rpc import Rpc
@@ -34,15 +33,10 @@ class RefusedCalls:
         self._lock = threading.Lock()
         self._calls: dict[Refused, Last] = {}
 
-    @contextmanager
-    def layer(self, rpc: Rpc) -> Iterator[None]:
-        """Counts the call if what is inside refuses it."""
-        try:
-            yield
-        except KintsugiError as error:
-            if rpc.method and error.code in _REFUSALS and not isinstance(error, ReaderTooSlow):
-                self.count(current_call(), error, about(rpc))
-            raise
+    def note(self, rpc: Rpc, error: KintsugiError) -> None:
+        """Counts the call of a known caller if the error refuses it."""
+        if rpc.call and error.code in _REFUSALS and not isinstance(error, ReaderTooSlow):
+            self.count(rpc.call, error, about(rpc))
 
     def count(self, call: Call, error: KintsugiError, name: str) -> None:
         """One more call, about what has the name; of whoever is a member nowhere it isn't."""

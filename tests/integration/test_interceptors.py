@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 from server.domain.call import current_call, remaining_seconds
 from server.domain.errors import NotFound
 from server.interceptors.methods import UndeclaredPermission, declared_methods
+from server.logs import with_call
 from tests.integration.client import detail, reason
 from tests.integration.probe import KINDS, SERVICE, Behavior, Gate, Probe, service
 from tests.integration.waiting import until
@@ -95,7 +96,7 @@ def counted(name: str, kind: str, **more: str) -> float:
 
 def logged(probe: Probe, kind: str, *metadata: tuple[str, str]) -> dict[str, Any]:
     """The line of one call."""
-    merge = [structlog.contextvars.merge_contextvars]
+    merge = [with_call]
     with structlog.testing.capture_logs(processors=merge) as logs:
         probe.call(kind, metadata=metadata)
         until(lambda: [log for log in logs if log["event"] == "rpc"])
@@ -156,7 +157,7 @@ def test_a_request_id_that_is_no_id_is_not_logged(start: Start) -> None:
 
 def test_what_a_handler_logs_belongs_to_its_call_and_to_no_later_one(start: Start) -> None:
     log = structlog.get_logger()
-    merge = [structlog.contextvars.merge_contextvars]
+    merge = [with_call]
     probe = start(lambda: log.info("at work") or "fine", threads=1)
     with structlog.testing.capture_logs(processors=merge) as logs:
         probe.call("UnaryUnary", metadata=[("x-request-id", "first")])
