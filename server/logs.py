@@ -70,7 +70,7 @@ def configure(level: str) -> None:
         processors=[
             with_call,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.MaybeTimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             without_rows,
             _as_json,
@@ -92,9 +92,14 @@ def add(**known: str) -> None:
     _known.get().update(known)
 
 
+def known() -> dict[str, str]:
+    """What the lines of this thread say besides."""
+    return _known.get(_NOTHING)
+
+
 def with_call(_logger: object, _name: str, event: EventDict) -> EventDict:
     """Adds what is known of the call that a line is about."""
-    return {**_known.get(_NOTHING), **event}
+    return {**known(), **event}
 
 
 def _as_json(_logger: object, _name: str, event: EventDict) -> str:

@@ -14,13 +14,15 @@ import grpc
 from server import logs
 from server.domain.call import Call
 from server.domain.errors import Overloaded
+from server.interceptors import ledger
 from server.interceptors.access import Access
 from server.interceptors.admission import AtOnce, CallPool
 from server.interceptors.errors import Answered, aborting
 from server.interceptors.identity import Callers, identify
+from server.interceptors.ledger import HEALTH_CHECK
 from server.interceptors.limits import Limits
 from server.interceptors.methods import Method
-from server.interceptors.observation import HEALTH_CHECK, Observed, refused
+from server.interceptors.observation import Observed
 from server.interceptors.refusals import RefusedCalls
 from server.interceptors.rpc import Rpc
 from server.interceptors.trace import Begin, untraced
@@ -74,6 +76,7 @@ class Chain(grpc.ServerInterceptor):
         self._refused = refused
         self._trace = trace
         self.access = Access(callers)
+        ledger.keep()
 
     def intercept_service(
         self, continuation: Any, handler_call_details: grpc.HandlerCallDetails
@@ -190,7 +193,7 @@ def _refusing(path: str, kind: str, pool: CallPool) -> Handler:
     end = aborting(Overloaded(pool.calls, pool.limit))
 
     def refuse(_requests: Any, context: grpc.ServicerContext) -> Any:
-        refused(path, kind)
+        ledger.refused(path, kind)
         end(context)
 
     return _in_pool(grpc.stream_unary_rpc_method_handler(refuse), AtOnce())
