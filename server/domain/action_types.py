@@ -3,6 +3,7 @@
 A connector of a workspace carries out any other, or one of the latter.
 """
 
+import re
 from typing import NamedTuple
 
 from kintsugi.v1.risk_pb2 import RISK_HIGH, RISK_LOW, RISK_MEDIUM, Risk
@@ -101,3 +102,15 @@ ACTION_TYPES = {
 
 UNCONNECTED = frozenset({RETRY_RUN, MANUAL_REVIEW, "contact_support"})
 """Which no connector may carry out."""
+
+BY_PEOPLE = UNCONNECTED - {RETRY_RUN}
+"""Which nothing but people can carry out."""
+
+FORM = "must be of lower case letters, digits and `_`, begin with a letter, and have at most 63"
+
+_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def is_action_type(text: str) -> bool:
+    """Whether it is as FORM says; whether anything carries it out is another matter."""
+    return _PATTERN.fullmatch(text) is not None

@@ -107,7 +107,7 @@ class Collection(Generic[M, N]):
                 stored.ClearField(field)
             FieldMask(paths=fields).MergeMessage(message, stored)
             self._check(name, stored)
-            if stored != before:
+            if self.resource.write(stored) != self.resource.write(before):
                 revise(stored)
 
         return self.change(name, request, _etag(message), take_over, also)
