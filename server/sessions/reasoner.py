@@ -3,7 +3,7 @@
 The reasoners themselves are in `reasoners/`; who runs them is in `analysis.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +11,10 @@ from kintsugi.v1 import agent_session_pb2 as pb
 from kintsugi.v1 import exception_pb2
 
 from server.domain.names import WorkspaceName
+from server.operations.conclusion import Conclusion
 from server.operations.proposals import Proposed
+
+__all__ = ["Conclusion", "Proposed", "Reasoner", "Subject", "Work"]
 
 
 @dataclass(frozen=True)
@@ -23,20 +26,6 @@ class Subject:
     parent: WorkspaceName
     session: pb.AgentSession
     exception: exception_pb2.Exception | None
-
-
-@dataclass(frozen=True)
-class Conclusion:
-    """What came of it: the analysis, and the actions to propose, in their order.
-
-    `group` is the id of an exception group for an exception without one; empty leaves it so.
-    """
-
-    analysis: pb.Analysis
-    actions: Sequence[Proposed]
-    group: str = ""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
 
 
 class Work(Protocol):
