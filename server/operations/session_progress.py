@@ -40,7 +40,9 @@ def look(desk: Desk, lease: Lease) -> Standing:
         return Standing(turn.session, turn.actions, turn.held)
 
 
-def begin_analysis(desk: Desk, lease: Lease) -> tuple[pb.AgentSession, exception_pb2.Exception | None]:
+def begin_analysis(
+    desk: Desk, lease: Lease
+) -> tuple[pb.AgentSession, exception_pb2.Exception | None]:
     """STARTED → ANALYZING, unless it is already; answers the session and its exception."""
     with desk.turn(lease, "AnalyseAgentSession") as turn:
         if turn.session.state == agent_session_state.STARTED:

@@ -162,9 +162,7 @@ class Turn:
         apply: Callable[[exception_pb2.Exception], None],
     ) -> exception_pb2.Exception:
         name = ExceptionName.parse(exception.name)
-        return self.desk.exceptions.replace(
-            self.transaction, name, NO_REQUEST, exception, apply
-        )
+        return self.desk.exceptions.replace(self.transaction, name, NO_REQUEST, exception, apply)
 
     def key_of(self, action: action_pb2.Action) -> dict[str, Any]:
         id = ActionName.parse(action.name).id
@@ -197,5 +195,3 @@ class Desk:
                 yield turn
                 turn.say_now()
             self.store.notifier.announce(*turn.topics)
-
-
