@@ -10,11 +10,11 @@ from typing import Any
 
 from kintsugi.v1 import action_pb2, event_pb2, exception_pb2
 from kintsugi.v1 import agent_session_pb2 as pb
-from kintsugi.v1 import agent_session_service_pb2 as service
 
 from server.domain import action_state, agent_session_state
 from server.domain.call import Call, entered
 from server.domain.names import ActionName, AgentSessionName, ExceptionName
+from server.domain.policy import Decision
 from server.operations.session_thread import about_action, about_session, tell
 from server.resources.action import ACTION
 from server.resources.agent_session import AGENT_SESSION
@@ -23,15 +23,13 @@ from server.resources.exception import EXCEPTION
 from server.resources.timestamps import set_timestamp
 from server.store import attempts, leases
 from server.store.actions import of_session_statement
+from server.store.changes import FURTHER
 from server.store.connection import Transaction
 from server.store.leases import Due, Lease
 from server.store.store import Store
 from server.store.topics import workspace_topic
 
 _METHODS = "worker"
-NO_REQUEST = service.ProposeActionsRequest()
-"""What a worker does by itself answers no request."""
-
 _ACTIONS = of_session_statement(ACTION.columns, locked=True)
 
 GOING_ON = Due(0, keeps=True)
@@ -79,7 +77,7 @@ class Turn:
     def actions_in(self, *states: action_state.State) -> list[action_pb2.Action]:
         return [action for action in self.actions if action.state in states]
 
-    def add_actions(self, proposed: Iterable[action_pb2.Action]) -> None:
+    def added(self, proposed: Iterable[action_pb2.Action]) -> None:
         """Says that these were proposed."""
         self.actions  # noqa: B018 - they are locked before any is added
         for action in proposed:
@@ -89,6 +87,7 @@ class Turn:
 
     def exception(self) -> exception_pb2.Exception | None:
         """That of the session, locked; None if it is about a signal."""
+        self.actions  # noqa: B018 - they are locked before
         if not self.session.exception:
             return None
         name = ExceptionName.parse(self.session.exception)
@@ -125,7 +124,7 @@ class Turn:
         # Before it is recorded: the record has the times too.
         self.schedule(due)
         self.session = self.desk.sessions.replace(
-            self.transaction, self.lease.name, NO_REQUEST, self.session, apply
+            self.transaction, self.lease.name, FURTHER, self.session, apply
         )
         self.say(*about_session(self.session))
 
@@ -147,11 +146,20 @@ class Turn:
         self.say(about_action(moved))
         return moved
 
+    def approve(self, action: action_pb2.Action, decision: Decision) -> None:
+        """Approves an action by policy."""
+
+        def fill(approved: action_pb2.Action) -> None:
+            approved.approver = decision.policy
+            set_timestamp(approved.approve_time, self.held.now)
+
+        self.move_action(action, action_state.APPROVED, decision.reason, fill)
+
     def change_action(
         self, action: action_pb2.Action, apply: Callable[[action_pb2.Action], None]
     ) -> action_pb2.Action:
         name = ActionName.parse(action.name)
-        changed = self.desk.actions.replace(self.transaction, name, NO_REQUEST, action, apply)
+        changed = self.desk.actions.replace(self.transaction, name, FURTHER, action, apply)
         assert self._actions is not None
         self._actions[action.name] = changed
         return changed
@@ -163,7 +171,7 @@ class Turn:
     ) -> exception_pb2.Exception:
         name = ExceptionName.parse(exception.name)
         return self.desk.exceptions.replace(
-            self.transaction, name, NO_REQUEST, exception, apply
+            self.transaction, name, FURTHER, exception, apply
         )
 
     def key_of(self, action: action_pb2.Action) -> dict[str, Any]:
@@ -174,10 +182,11 @@ class Turn:
 class Desk:
     """Where a worker finds what it works on, and changes it, as long as it holds the lease."""
 
-    def __init__(self, store: Store, longest_seconds: float) -> None:
-        """`longest_seconds` is what a transaction may take: no longer than a lease, so that one of
+    def __init__(self, store: Store, longest_seconds: float, approval_seconds: float) -> None:
+        """`approval_seconds` is what people have to approve. `longest_seconds` is what a transaction may take: no longer than a lease, so that one of
         a worker that stands still doesn't keep others from its session."""
         self.store = store
+        self.approval_seconds = approval_seconds
         self.sessions: Collection[pb.AgentSession, AgentSessionName] = Collection(
             store, AGENT_SESSION
         )
