@@ -4,8 +4,9 @@ What their columns mean is said in `resources/action.py`.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import bindparam, func, insert, null, select, text
+from sqlalchemy import bindparam, func, insert, literal_column, null, select, text
 
 from server.store.changes import recorded
 from server.store.query import Query
@@ -15,18 +16,10 @@ from server.store.tables import actions, connectors
 _WRITTEN = (
     *("workspace", "session", "id", "exception", "action_type", "automated", "risk"),
     *("state_reason", "connector", "connector_revision", "guide_entry", "replaces", "digest"),
-    *("content", "position"),
+    "content",
 )
 
 _ONE = "workspace = :workspace AND session = :session AND id = :id"
-
-LAST_POSITION = Query(
-    text(
-        "SELECT coalesce(max(position), 0) FROM actions"
-        " WHERE workspace = :workspace AND session = :session"
-    )
-)
-"""How many actions were proposed in a `session`."""
 
 CLAIMED_BY = Query(text(f"SELECT claim, claim_until < clock_timestamp() FROM actions WHERE {_ONE}"))
 """The claim id of the action `id`, empty before there is one, and whether its time is over."""
@@ -43,8 +36,13 @@ CLAIM = Query(
 
 
 def insert_statement(columns: Sequence[str]) -> Query:
-    """Inserts an action and answers its row. Recorded."""
-    values = {name: bindparam(name, type_=actions.c[name].type) for name in _WRITTEN}
+    """Inserts an action, behind those that its session has, and answers its row. Recorded."""
+    c = actions.c
+    values: dict[str, Any] = {name: bindparam(name, type_=c[name].type) for name in _WRITTEN}
+    last = select(func.coalesce(func.max(c.position), literal_column("0"))).where(
+        c.workspace == values["workspace"], c.session == values["session"]
+    )
+    values["position"] = last.scalar_subquery() + literal_column("1")
     row, change = recorded(insert(actions).values(values), "workspace", before=lambda _: null())
     return Query(select(*read_columns(row, columns)).add_cte(change))
 
