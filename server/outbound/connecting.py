@@ -4,10 +4,12 @@ Nothing of a request is sent here.
 """
 
 import errno
+import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -74,39 +76,46 @@ def _connected_to_any(target: Target, found: list[_Found], patience: Patience) -
 def _connected(found: _Found, patience: Patience) -> socket.socket:
     """Raises OSError, RanOut."""
     sock = socket.socket(found.family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
+    with _closed_on_failure(sock):
+        sock.settimeout(0)
         code = sock.connect_ex(found.address)
         if code == errno.EINPROGRESS:
             patience.wait(sock, to_write=True)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, errno.errorcode.get(code, "no connection"))
+        _check(code)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except BaseException:
-        sock.close()
-        raise
     return sock
 
 
+def _check(code: int) -> None:
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
 def _over_tls(sock: socket.socket, target: Target, patience: Patience) -> socket.socket:
+    with _closed_on_failure(sock):
+        tls = _tls().wrap_socket(sock, server_hostname=target.host, do_handshake_on_connect=False)
+    with _closed_on_failure(tls):
+        try:
+            patiently(tls.do_handshake, tls, patience, to_write=False)
+        except OSError as error:
+            raise NotConnected(f"{target} fails at TLS: {_tls_reason(error)}") from error
+    return tls
+
+
+def _tls_reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return (getattr(error, "reason", "") or "cut off").lower().replace("_", " ")
+
+
+@contextmanager
+def _closed_on_failure(sock: socket.socket) -> Iterator[None]:
     try:
-        wrapped = _tls().wrap_socket(
-            sock, server_hostname=target.host, do_handshake_on_connect=False
-        )
+        yield
     except BaseException:
         sock.close()
         raise
-    try:
-        patiently(wrapped.do_handshake, wrapped, patience, to_write=False)
-    except (ssl.SSLError, OSError) as error:
-        wrapped.close()
-        reason = getattr(error, "verify_message", "") or getattr(error, "reason", "") or "cut off"
-        raise NotConnected(f"{target} fails at TLS: {reason}") from error
-    except BaseException:
-        wrapped.close()
-        raise
-    return wrapped
 
 
 @cache

@@ -6,11 +6,11 @@ It knows whether anything may have left.
 import io
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from server.outbound.connecting import patiently
 from server.outbound.patience import Patience
-
 
 _MOST = 2 * 1024 * 1024
 """Bytes of an answer with all that is around it; of its body less is read."""
@@ -34,7 +34,7 @@ class Line:
         while rest:
             self._patience.check()
             self.is_used = True
-            rest = rest[self._step(lambda part=rest: self._sock.send(part), to_write=True) :]
+            rest = rest[self._step(partial(self._sock.send, rest), to_write=True) :]
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         return io.BufferedReader(_Reader(self))

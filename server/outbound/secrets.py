@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
-from server.domain.secret_references import ENV, FILE, parse
+from server.domain.secret_references import ENV, parse
 
 _MOST = 16 * 1024
 """Bytes."""

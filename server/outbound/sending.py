@@ -38,7 +38,7 @@ class Sender:
     def __init__(self, secrets_dir: Path | None = None) -> None:
         self._secrets_dir = secrets_dir
 
-    def send(
+    def send(  # noqa: PLR0913 - what it is about, and four terms by name
         self,
         http: connector_pb2.HttpRequest,
         request: action_pb2.Action.Request,
