@@ -8,18 +8,21 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from google.protobuf.json_format import MessageToJson
-from kintsugi.v1 import action_pb2, connector_pb2, event_pb2
+from kintsugi.v1 import connector_pb2, event_pb2
 from kintsugi.v1.action_pb2 import Action
 
 from server.domain import action_state, agent_session_state
-from server.domain.names import AgentSessionName
+from server.failpoints import AFTER_RESULT_BEFORE_COMMIT, failpoint
 from server.operations.proposals import connectors_for, why_changed
 from server.operations.session_outcome import go_on
-from server.operations.session_turn import GOING_ON, NEVER, Desk, Turn
+from server.operations.session_turn import GOING_ON, Desk, Turn
+from server.outbound.sending import may_repeat
 from server.resources.timestamps import set_timestamp
 from server.store import attempts
 from server.store.attempts import Attempt
 from server.store.leases import Due, Lease
+
+CUT_OFF = "it was cut off, and whether it was done isn't known"
 
 
 class Sendable(NamedTuple):
@@ -49,11 +52,14 @@ def begin_waiting(desk: Desk, lease: Lease, action: Action, seconds: float) -> N
         turn.schedule(Due(seconds))
 
 
-def begin_sending(desk: Desk, lease: Lease, action: Action, margin: float) -> Sendable | None:
+def begin_sending(
+    desk: Desk, lease: Lease, action: Action, margin: float, *, is_cut_off: bool
+) -> Sendable | None:
     """Begins an attempt: EXECUTING, and written with when it is over for certain, which is the
     connector's timeout and the `margin` from now.
 
-    None where it is no longer what was approved, and so EXPIRED, or isn't to be executed any more.
+    None where it is no longer what was approved, isn't to be executed any more, or, where the
+    attempt before `is_cut_off`, may not be repeated: then the action has ended.
     """
     with desk.turn(lease, "ExecuteActions") as turn:
         if not (begun := _to_begin(turn, action)):
@@ -65,6 +71,9 @@ def begin_sending(desk: Desk, lease: Lease, action: Action, margin: float) -> Se
             _give_up(turn, begun, why)
             return None
         http = connectors[begun.action_type].http
+        if is_cut_off and not may_repeat(http):
+            _give_up(turn, begun, "")
+            return None
         number = attempts.begin(
             turn.transaction, turn.key_of(begun), lease.token, seconds_of(http) + margin
         )
@@ -105,7 +114,9 @@ def finish(desk: Desk, lease: Lease, action: Action, ended: Ended) -> bool:
         found = _current(turn, action)
         if found.state == action_state.EXECUTING:
             _end(turn, found, ended)
-        return go_on(turn)
+        is_more = go_on(turn)
+        failpoint(AFTER_RESULT_BEFORE_COMMIT)
+        return is_more
 
 
 def proceed(desk: Desk, lease: Lease) -> bool:
@@ -125,7 +136,9 @@ def _to_begin(turn: Turn, action: Action) -> Action | None:
     is_open = found.state in (action_state.APPROVED, action_state.EXECUTING)
     if is_open and turn.session.state == agent_session_state.EXECUTING:
         return found
-    turn.schedule(Due(0) if found.state == action_state.EXECUTING else NEVER)
+    if found.state == action_state.EXECUTING:
+        _end(turn, found, Ended(action_state.UNKNOWN, error=CUT_OFF))
+    go_on(turn)
     return None
 
 
@@ -134,7 +147,8 @@ def _give_up(turn: Turn, action: Action, why: str) -> None:
     if action.state == action_state.APPROVED:
         turn.move_action(action, action_state.EXPIRED, why)
     else:
-        _end(turn, action, Ended(action_state.UNKNOWN, error=f"not repeated: {why}"))
+        error = f"{CUT_OFF}, and it isn't repeated: {why}" if why else CUT_OFF
+        _end(turn, action, Ended(action_state.UNKNOWN, error=error))
     go_on(turn)
 
 
@@ -170,15 +184,16 @@ def _set_steps(action: Action, state: "Action.Step.State.ValueType") -> None:
 
 
 def _request(action: Action) -> event_pb2.Event:
-    call = {
-        "tool_call_id": action.name.rpartition("/")[2],
-        "display_name": action.action_type,
-        "input": f"{action.request.method} {action.request.url}\n{action.request.body}".rstrip(),
-    }
+    sent = f"{action.request.method} {action.request.url}\n{action.request.body}"
+    call = event_pb2.ToolCallRequest(
+        tool_call_id=action.name.rpartition("/")[2],
+        display_name=action.action_type,
+        input=sent.rstrip(),
+    )
     return event_pb2.Event(tool_call_request=call)
 
 
 def _answer(action: Action) -> event_pb2.Event:
     result = MessageToJson(action.result, preserving_proto_field_name=True)
-    call = {"tool_call_id": action.name.rpartition("/")[2], "result": result}
+    call = event_pb2.ToolCallResult(tool_call_id=action.name.rpartition("/")[2], result=result)
     return event_pb2.Event(tool_call_result=call)

@@ -76,10 +76,9 @@ def add_actions(
     turn: Turn, exception: exception_pb2.Exception | None, proposed: Sequence[Proposed]
 ) -> list[Action]:
     """Proposes actions in the session, behind those that there are."""
-    position = len(turn.actions) + 1
-    added = propose(
-        turn.transaction, turn.lease.workspace, turn.session, exception, proposed, position
-    )
+    turn.lock_actions()
+    workspace = turn.lease.workspace
+    added = propose(turn.transaction, workspace, turn.session, exception, proposed)
     turn.added(added)
     return added
 

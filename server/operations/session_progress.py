@@ -63,7 +63,9 @@ def propose(desk: Desk, lease: Lease, found: Conclusion) -> bool:
         if exception is not None and exception.state != _PENDING:
             _close(turn, agent_session_state.CANCELLED, _DEALT_WITH)
             return False
-        turn.say(event_pb2.Event(agent_message={"content": found.analysis.summary}))
+        turn.say(
+            event_pb2.Event(agent_message=event_pb2.AgentMessage(content=found.analysis.summary))
+        )
         is_approved = _propose_all(turn, _grouped(turn, exception, found.group), found.actions)
         target, due = _next(turn, found, is_approved=is_approved)
         turn.move(target, due, fill=lambda session: _fill(session, found))
@@ -71,8 +73,10 @@ def propose(desk: Desk, lease: Lease, found: Conclusion) -> bool:
 
 
 def fail(desk: Desk, lease: Lease, error: str) -> None:
-    """Gives up: any state → FAILED."""
+    """Gives up: any state → FAILED; what was begun is UNKNOWN."""
     with desk.turn(lease, "FailAgentSession") as turn:
+        for action in turn.actions_in(action_state.EXECUTING):
+            turn.move_action(action, action_state.UNKNOWN, error)
         _close(turn, agent_session_state.FAILED, error)
 
 
@@ -94,7 +98,9 @@ def withdraw(desk: Desk, lease: Lease) -> None:
         elif exception is not None and exception.state != _PENDING:
             _close(turn, agent_session_state.CANCELLED, _DEALT_WITH)
         else:
-            turn.schedule(Due(max(turn.held.expires_in or 0, 0), expires=True))
+            left = turn.held.expires_in
+            patience = desk.approval_seconds if left is None else max(left, 0)
+            turn.schedule(Due(patience, expires=True))
 
 
 def _propose_all(
@@ -157,9 +163,7 @@ def _audit(turn: Turn, found: Conclusion) -> None:
 def _close(turn: Turn, target: agent_session_state.State, why: str) -> None:
     """Ends a session and what is open of it; what has left here already is waited for."""
     state = (
-        action_state.EXPIRED
-        if target == agent_session_state.EXPIRED
-        else action_state.CANCELLED
+        action_state.EXPIRED if target == agent_session_state.EXPIRED else action_state.CANCELLED
     )
     for action in turn.actions_in(action_state.PROPOSED, action_state.APPROVED):
         turn.move_action(action, state, why)

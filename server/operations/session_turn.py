@@ -6,6 +6,7 @@ Which transitions there are is said in `session_progress.py` and `session_execut
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from kintsugi.v1 import action_pb2, event_pb2, exception_pb2
@@ -57,37 +58,40 @@ class Turn:
         self.held = leases.fence(transaction, lease)
         self.session = desk.sessions.locked(transaction, lease.name)
         self.topics = {workspace_topic(lease.workspace)}
-        self._actions: dict[str, action_pb2.Action] | None = None
         self._said: list[event_pb2.Event] = []
 
     @property
     def is_final(self) -> bool:
         return self.session.state in agent_session_state.FINAL
 
+    @cached_property
+    def _by_name(self) -> dict[str, action_pb2.Action]:
+        key = {"workspace": self.lease.workspace, "session": self.lease.name.id}
+        rows = self.transaction.all(_ACTIONS, key)
+        read = [ACTION.read(action_pb2.Action, str(self.lease.name), row) for row in rows]
+        return {action.name: action for action in read}
+
     @property
     def actions(self) -> list[action_pb2.Action]:
         """All of the session's, in the order in which they were proposed, as they are now."""
-        if self._actions is None:
-            key = {"workspace": self.lease.workspace, "session": self.lease.name.id}
-            rows = self.transaction.all(_ACTIONS, key)
-            read = [ACTION.read(action_pb2.Action, str(self.lease.name), row) for row in rows]
-            self._actions = {action.name: action for action in read}
-        return list(self._actions.values())
+        return list(self._by_name.values())
 
     def actions_in(self, *states: action_state.State) -> list[action_pb2.Action]:
         return [action for action in self.actions if action.state in states]
 
+    def lock_actions(self) -> None:
+        """Before what is to be locked after them."""
+        self._by_name  # noqa: B018
+
     def added(self, proposed: Iterable[action_pb2.Action]) -> None:
-        """Says that these were proposed."""
-        self.actions  # noqa: B018 - they are locked before any is added
+        """Takes in what was proposed, and says so."""
         for action in proposed:
-            assert self._actions is not None
-            self._actions[action.name] = action
+            self._by_name[action.name] = action
             self.say(about_action(action))
 
     def exception(self) -> exception_pb2.Exception | None:
         """That of the session, locked; None if it is about a signal."""
-        self.actions  # noqa: B018 - they are locked before
+        self.lock_actions()
         if not self.session.exception:
             return None
         name = ExceptionName.parse(self.session.exception)
@@ -160,8 +164,7 @@ class Turn:
     ) -> action_pb2.Action:
         name = ActionName.parse(action.name)
         changed = self.desk.actions.replace(self.transaction, name, FURTHER, action, apply)
-        assert self._actions is not None
-        self._actions[action.name] = changed
+        self._by_name[action.name] = changed
         return changed
 
     def change_exception(
@@ -170,9 +173,7 @@ class Turn:
         apply: Callable[[exception_pb2.Exception], None],
     ) -> exception_pb2.Exception:
         name = ExceptionName.parse(exception.name)
-        return self.desk.exceptions.replace(
-            self.transaction, name, FURTHER, exception, apply
-        )
+        return self.desk.exceptions.replace(self.transaction, name, FURTHER, exception, apply)
 
     def key_of(self, action: action_pb2.Action) -> dict[str, Any]:
         id = ActionName.parse(action.name).id
@@ -183,8 +184,8 @@ class Desk:
     """Where a worker finds what it works on, and changes it, as long as it holds the lease."""
 
     def __init__(self, store: Store, longest_seconds: float, approval_seconds: float) -> None:
-        """`approval_seconds` is what people have to approve. `longest_seconds` is what a transaction may take: no longer than a lease, so that one of
-        a worker that stands still doesn't keep others from its session."""
+        """What people have to approve, and what a transaction may take: no longer than a lease, so
+        that one of a worker that stands still doesn't keep others from its session."""
         self.store = store
         self.approval_seconds = approval_seconds
         self.sessions: Collection[pb.AgentSession, AgentSessionName] = Collection(
@@ -206,5 +207,3 @@ class Desk:
                 yield turn
                 turn.say_now()
             self.store.notifier.announce(*turn.topics)
-
-
