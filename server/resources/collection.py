@@ -65,9 +65,10 @@ class Collection(Generic[M, N]):
             seen=resource.seen.condition if resource.seen else None,
         )
 
-    def get(self, name: N) -> M:
-        """One resource (AIP-131). Raises NotFound."""
-        row = self.store.database.one(self._statements.one, self._key(name))
+    def get(self, name: N, transaction: Transaction | None = None) -> M:
+        """One resource (AIP-131), as the transaction sees it if there is one. Raises NotFound."""
+        source = transaction or self.store.database
+        row = source.one(self._statements.one, self._key(name))
         return self._read_found(name, row)
 
     def list(
