@@ -12,20 +12,13 @@ from kintsugi.v1 import member_pb2 as pb
 from kintsugi.v1.access_service_pb2_grpc import AccessServiceStub
 
 from cli import names
-from cli.connection import Connection
+from cli.service_client import ServiceClient
 
 
-class AccessClient:
+class AccessClient(ServiceClient[AccessServiceStub]):
     """The access service as methods. Each raises ServiceError."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._call = connection.call
-        self._pages = connection.pages
-        self._stub = AccessServiceStub(connection.channel)
-
-    @classmethod
-    def from_environment(cls) -> "AccessClient":
-        return cls(Connection.from_environment())
+    STUB = AccessServiceStub
 
     def members(self, matching: str) -> Iterator[pb.Member]:
         request = service.ListMembersRequest(parent=names.workspace(), filter=matching)

@@ -8,23 +8,17 @@ from collections.abc import Iterator
 from kintsugi.v1 import audit_service_pb2 as service
 from kintsugi.v1.audit_service_pb2_grpc import AuditServiceStub
 
-from cli.connection import Connection
+from cli.service_client import ServiceClient
 
 PAGE = 250
 _SECONDS = 40.0
 """What a call of verify may take: the service itself ends it after 30 s."""
 
 
-class AuditClient:
+class AuditClient(ServiceClient[AuditServiceStub]):
     """The audit service as methods. Each raises ServiceError."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._call = connection.call
-        self._stub = AuditServiceStub(connection.channel)
-
-    @classmethod
-    def from_environment(cls) -> "AuditClient":
-        return cls(Connection.from_environment())
+    STUB = AuditServiceStub
 
     def pages(
         self, asked: service.ListAuditEntriesRequest, limit: int | None = None

@@ -13,7 +13,7 @@ from kintsugi.v1 import location_pb2
 from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceStub
 
 from cli import names
-from cli.connection import Connection
+from cli.service_client import ServiceClient
 
 BulkRequest: TypeAlias = service.BulkResolveExceptionsRequest | service.BulkArchiveExceptionsRequest
 BulkResponse: TypeAlias = (
@@ -21,18 +21,10 @@ BulkResponse: TypeAlias = (
 )
 
 
-class Client:
+class Client(ServiceClient[ExceptionServiceStub]):
     """The exception service as methods. Each raises ServiceError."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._call = connection.call
-        self._pages = connection.pages
-        self._follow = connection.follow
-        self._stub = ExceptionServiceStub(connection.channel)
-
-    @classmethod
-    def from_environment(cls) -> "Client":
-        return cls(Connection.from_environment())
+    STUB = ExceptionServiceStub
 
     def get(self, name: str) -> pb.Exception:
         return self._call(self._stub.GetException, service.GetExceptionRequest(name=name))

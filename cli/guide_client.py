@@ -11,23 +11,16 @@ from kintsugi.v1 import guide_entry_pb2 as pb
 from kintsugi.v1 import guide_entry_service_pb2 as service
 from kintsugi.v1.guide_entry_service_pb2_grpc import GuideEntryServiceStub
 
-from cli.connection import Connection
+from cli.service_client import ServiceClient
 
 
-class GuideClient:
+class GuideClient(ServiceClient[GuideEntryServiceStub]):
     """The guide entry service as methods. Each raises ServiceError.
 
     Names may leave the automation open, with `-`, where an entry is read.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._call = connection.call
-        self._pages = connection.pages
-        self._stub = GuideEntryServiceStub(connection.channel)
-
-    @classmethod
-    def from_environment(cls) -> "GuideClient":
-        return cls(Connection.from_environment())
+    STUB = GuideEntryServiceStub
 
     def get(self, name: str) -> pb.GuideEntry:
         return self._call(self._stub.GetGuideEntry, service.GetGuideEntryRequest(name=name))

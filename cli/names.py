@@ -9,7 +9,9 @@ from cli import settings
 from server.domain.errors import InvalidName
 from server.domain.names import (
     AccessTokenName,
+    AgentSessionName,
     AutomationName,
+    ConnectorName,
     ExceptionName,
     GuideEntryName,
     MemberName,
@@ -30,6 +32,16 @@ def workspace() -> str:
 def exception(text: str) -> str:
     """`ID`, `exceptions/ID` or the full name, as the full name."""
     return _checked(ExceptionName, _in_workspace("exceptions", text), "an exception")
+
+
+def agent_session(text: str) -> str:
+    """`ID`, `agentSessions/ID` or the full name, as the full name."""
+    return _checked(AgentSessionName, _in_workspace("agentSessions", text), "an agent session")
+
+
+def connector(text: str) -> str:
+    """`ID`, `connectors/ID` or the full name, as the full name."""
+    return _checked(ConnectorName, _in_workspace("connectors", text), "a connector")
 
 
 def run(automation: str, run: str) -> str:
@@ -65,6 +77,11 @@ def automations(text: str) -> str:
     if not text:
         return f"{workspace()}/automations/-"
     return _checked(AutomationName, _in_workspace("automations", text), "an automation")
+
+
+def is_of(text: str, collection: str = "") -> bool:
+    """Whether the text says that it names one of this collection, or of any; an id says nothing."""
+    return "/" in text and text.rpartition("/")[0].endswith(collection)
 
 
 def is_exception(text: str) -> bool:
@@ -116,6 +133,11 @@ def access_token(text: str) -> str:
 def short(name: str) -> str:
     """The shortest form of an exception's name that means the same everywhere by default."""
     return name.removeprefix(f"{settings.DEFAULT_WORKSPACE}/exceptions/")
+
+
+def short_agent_session(name: str) -> str:
+    """The shortest form of a session's name that means the same everywhere by default."""
+    return name.removeprefix(f"{settings.DEFAULT_WORKSPACE}/agentSessions/")
 
 
 def short_guide_entry(name: str) -> str:

@@ -9,19 +9,15 @@ from kintsugi.v1 import event_pb2 as pb
 from kintsugi.v1 import event_service_pb2 as service
 from kintsugi.v1.event_service_pb2_grpc import EventServiceStub
 
-from cli.connection import Connection
 from cli.following import Tell
+from cli.service_client import ServiceClient
 from cli.terminal import say
 
 
-class Threads:
+class Threads(ServiceClient[EventServiceStub]):
     """The event service as methods; `parent` is a thread's name. Each raises ServiceError."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._call = connection.call
-        self._pages = connection.pages
-        self._follow = connection.follow
-        self._stub = EventServiceStub(connection.channel)
+    STUB = EventServiceStub
 
     def pages(
         self, parent: str, limit: int, matching: str = ""

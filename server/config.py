@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     agent_starts_per_hour: int = Field(
         100, ge=1, le=10_000, description="calls of one caller that start agent work"
     )
+    approval_seconds: int = Field(
+        86_400, ge=1, le=31_536_000, description="for which an agent session waits for a person"
+    )
     rates_file: Path | None = Field(
         None, description="where the processes of a machine count calls a second together"
     )

@@ -12,6 +12,9 @@ from kintsugi.v1.member_pb2 import Role
 MANAGE_TOKENS = "accessTokens.manage"
 """To see, make and revoke the tokens of others."""
 
+APPROVE_GUIDE_ENTRIES = "guideEntries.approve"
+"""To approve and reject what was learned, and to say that it may resolve by itself."""
+
 _ADDED: dict[Role.ValueType, tuple[str, ...]] = {
     pb.ROLE_VIEWER: (
         *("accessTokens.create", "accessTokens.read", "accessTokens.revoke"),
@@ -31,7 +34,7 @@ _ADDED: dict[Role.ValueType, tuple[str, ...]] = {
     ),
     pb.ROLE_APPROVER: (
         "execute_agent_remediation",
-        *("guideEntries.approve", "guideEntries.delete"),
+        *(APPROVE_GUIDE_ENTRIES, "guideEntries.delete"),
     ),
     pb.ROLE_ADMIN: (
         MANAGE_TOKENS,

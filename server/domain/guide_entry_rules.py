@@ -3,9 +3,12 @@
 Which fields are required, and how large they may be, is declared in the protos.
 """
 
-from kintsugi.v1 import exception_pb2
+from collections.abc import Iterator
+
+from kintsugi.v1 import action_pb2, exception_pb2
 from kintsugi.v1 import guide_entry_pb2 as pb
 
+from server.domain.action_types import BY_PEOPLE, FORM, is_action_type
 from server.domain.errors import Violation
 from server.domain.names import AutomationName, ExceptionName, RunName, WorkspaceName
 
@@ -18,11 +21,15 @@ def violations(automation: AutomationName, entry: pb.GuideEntry) -> list[Violati
     return [
         *_exception_violations(automation.parent, entry.source_exception),
         *_run_violations(automation, entry.source_run),
+        *_action_violations(entry),
     ]
 
 
-def draft(exception: exception_pb2.Exception) -> pb.GuideEntry | None:
-    """The guide entry that a resolved exception makes: its note as the steps; none without one."""
+def draft(exception: exception_pb2.Exception, action: action_pb2.Action) -> pb.GuideEntry | None:
+    """The guide entry that a resolved exception makes: its note as the steps; none without one.
+
+    `action` is the one that resolved it; an empty one if people did.
+    """
     if not exception.resolution_note.strip():
         return None
     return pb.GuideEntry(
@@ -30,6 +37,8 @@ def draft(exception: exception_pb2.Exception) -> pb.GuideEntry | None:
         source_exception=exception.name,
         source_run=exception.run,
         resolution_steps=exception.resolution_note,
+        action_type=action.action_type,
+        action_parameters=action.parameters,
     )
 
 
@@ -37,6 +46,20 @@ def _title(message: str) -> str:
     """The first line of a message that says something, cut where it is long."""
     line = next((line.strip() for line in message.splitlines() if line.strip()), "")
     return line if len(line) <= _LONGEST_TITLE else f"{line[: _LONGEST_TITLE - 1].rstrip()}…"
+
+
+def _action_violations(entry: pb.GuideEntry) -> Iterator[Violation]:
+    if entry.action_type and not is_action_type(entry.action_type):
+        yield "action_type", FORM
+    if not entry.self_resolving:
+        return
+    if not entry.action_type:
+        yield "self_resolving", "takes an `action_type`: it says what resolves it"
+    if entry.action_type in BY_PEOPLE:
+        yield "self_resolving", f"can't be: {entry.action_type} is done by people"
+    if not entry.source_exception:
+        what = "takes a `source_exception`: it says which exceptions are resolved by it"
+        yield "self_resolving", what
 
 
 def _exception_violations(workspace: WorkspaceName, exception: str) -> list[Violation]:

@@ -4,12 +4,15 @@ Rules between fields belong to the domain.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, cast
 
 from google.api import field_behavior_pb2 as behavior
 from google.api import resource_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from kintsugi.v1 import options_pb2
 
@@ -27,6 +30,7 @@ _LANGUAGES = ("filter", "order_by")
 """Fields whose text is checked by the package `filters`, which says what is wrong and where."""
 
 _TIMESTAMP = Timestamp.DESCRIPTOR.full_name
+_STRUCT = Struct.DESCRIPTOR.full_name
 
 Check = Callable[[Any, str], Iterable[Violation]]
 """Takes a value and its path in the request, answers what is wrong with it."""
@@ -134,8 +138,10 @@ def _single_check(field: FieldDescriptor, context: _Context, max_bytes: int) -> 
         return _enum_check(field.enum_type)
     if field.message_type is not None and not _is_googles(field.message_type):
         return _message_check(field.message_type, context.inside(field))
-    is_time = field.message_type is not None and field.message_type.full_name == _TIMESTAMP
-    return _time_check if is_time else _nothing
+    kind = field.message_type.full_name if field.message_type else ""
+    if kind == _STRUCT:
+        return _struct_check(max_bytes)
+    return _time_check if kind == _TIMESTAMP else _nothing
 
 
 def _name_patterns(field: FieldDescriptor, context: _Context) -> Patterns:
@@ -175,6 +181,32 @@ def _time_check(time: Timestamp, path: str) -> Iterator[Violation]:
         time.ToJsonString()
     except ValueError:
         yield path, "is no time of the years 1 to 9999, with nanos from 0 to 999,999,999"
+
+
+def _struct_check(max_bytes: int) -> Check:
+    def check(struct: Struct, path: str) -> Iterator[Violation]:
+        if max_bytes and struct.ByteSize() > max_bytes:
+            yield path, f"has {struct.ByteSize()} bytes; at most {max_bytes} are allowed"
+            return
+        try:
+            texts = _texts(MessageToDict(struct))
+        except ValueError:
+            yield path, "holds a number that JSON doesn't have"
+            return
+        if any("\0" in text for text in texts):
+            yield path, "contains a NUL character"
+
+    return check
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All keys and texts in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from chain(value, *map(_texts, value.values()))
+    elif isinstance(value, list):
+        yield from chain.from_iterable(map(_texts, value))
 
 
 def _list_check(single: Check, max_items: int) -> Check:

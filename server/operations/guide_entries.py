@@ -7,21 +7,35 @@ but drafting, which is part of what it was learned in.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from kintsugi.v1 import exception_pb2
+from kintsugi.v1 import action_pb2, exception_pb2
 from kintsugi.v1 import guide_entry_pb2 as pb
 from kintsugi.v1 import guide_entry_service_pb2 as service
 
 from server.domain import guide_entry_state
-from server.domain.errors import InvalidFields
+from server.domain.access import APPROVE_GUIDE_ENTRIES
+from server.domain.call import current_call
+from server.domain.errors import InvalidFields, PermissionLacking
+from server.domain.fingerprint import fingerprint
 from server.domain.guide_entry_rules import draft, violations
 from server.domain.guide_entry_state import DRAFT, Standing
 from server.domain.ids import new_id
-from server.domain.names import AutomationName, GuideEntryName, RunName
+from server.domain.names import (
+    AutomationName,
+    GuideEntryName,
+    RunName,
+    WorkspaceName,
+)
 from server.resources.collection import Also, Collection, nothing_else
 from server.resources.guide_entry import GUIDE_ENTRY
 from server.store.changes import MutationRequest, change_parameters, once
 from server.store.connection import Row, Transaction
-from server.store.guide_entries import KEEP_REVISION, create_statement, draft_statement
+from server.store.guide_entries import (
+    KEEP_REVISION,
+    LEARN,
+    MESSAGE,
+    create_statement,
+    draft_statement,
+)
 
 GuideEntries = Collection[pb.GuideEntry, GuideEntryName]
 
@@ -30,9 +44,11 @@ _DRAFT = draft_statement(GUIDE_ENTRY.columns)
 
 
 def create(entries: GuideEntries, request: service.CreateGuideEntryRequest) -> pb.GuideEntry:
-    """Creates an entry, pending at its first version."""
+    """Creates an entry, pending at its first version. Raises PermissionLacking."""
     parent = AutomationName.parse(request.parent)
     _check(parent, request.guide_entry)
+    if request.guide_entry.self_resolving:
+        _check_may_approve(parent.parent)
     store = entries.store
     workspace = store.workspace_key(parent.parent)
 
@@ -40,6 +56,7 @@ def create(entries: GuideEntries, request: service.CreateGuideEntryRequest) -> p
         recording = change_parameters(request, f"{parent}/guideEntries")
         row = _row(workspace, parent, request.guide_entry)
         with store.database.transaction() as transaction:
+            row["fingerprint"] = _fingerprint(transaction, workspace, request.guide_entry)
             [created] = transaction.all(_CREATE, row | recording)
             _keep_revision(transaction, workspace, row["id"])
         return _read(parent, created)
@@ -55,18 +72,21 @@ def draft_of(
     workspace: str,
     request: MutationRequest,
     exception: exception_pb2.Exception,
+    action: action_pb2.Action | None = None,
 ) -> pb.GuideEntry | None:
     """Drafts what was learned from a resolved exception, as a further change of the request.
 
-    None where there is nothing to say, or an entry, pending or approved, says it already.
+    `action` is the one that resolved it, if one did. None where there is nothing to say, or an
+    entry, pending or approved, says it already.
     """
-    drafted = draft(exception)
+    drafted = draft(exception, action or action_pb2.Action())
     if drafted is None:
         return None
     run = RunName.parse(exception.run)
     parent = AutomationName(run.organization, run.workspace, run.automation)
     recording = change_parameters(request, f"{parent}/guideEntries", is_first=False)
     row = _row(workspace, parent, drafted)
+    row["fingerprint"] = fingerprint(exception.message)
     created = transaction.one(_DRAFT, row | recording)
     if created is None:
         return None
@@ -75,15 +95,24 @@ def draft_of(
 
 
 def update(entries: GuideEntries, request: service.UpdateGuideEntryRequest) -> pb.GuideEntry:
-    """Changes what an entry says; that is its next version, and has to be approved."""
+    """Changes what an entry says; that is its next version, and has to be approved.
+
+    Raises PermissionLacking where `self_resolving` changes, and the caller may not approve.
+    """
     name = GuideEntryName.parse(request.guide_entry.name)
-    return entries.update(
-        name,
-        request.guide_entry,
-        request,
-        also=_keeping(entries, name),
-        revise=_moving(guide_entry_state.revise),
-    )
+    workspace = entries.store.workspace_key(name.parent.parent)
+
+    def also(
+        transaction: Transaction, before: pb.GuideEntry, after: pb.GuideEntry
+    ) -> Sequence[str]:
+        if after.self_resolving != before.self_resolving:
+            _check_may_approve(name.parent.parent)
+            _learn(transaction, workspace, name, after)
+        _keep_revision(transaction, workspace, name.id)
+        return ()
+
+    revise = _moving(guide_entry_state.revise)
+    return entries.update(name, request.guide_entry, request, also=also, revise=revise)
 
 
 def approve(entries: GuideEntries, request: service.ApproveGuideEntryRequest) -> pb.GuideEntry:
@@ -143,6 +172,31 @@ def _keeping(entries: GuideEntries, name: GuideEntryName) -> Also[pb.GuideEntry]
 
 def _keep_revision(transaction: Transaction, workspace: str, id: str) -> None:
     transaction.one(KEEP_REVISION, {"workspace": workspace, "id": id})
+
+
+def _check_may_approve(workspace: WorkspaceName) -> None:
+    """What resolves by itself acts without asking anybody again."""
+    call = current_call()
+    if APPROVE_GUIDE_ENTRIES not in call.memberships[str(workspace)].permissions:
+        raise PermissionLacking(call.principal, APPROVE_GUIDE_ENTRIES)
+
+
+def _learn(
+    transaction: Transaction, workspace: str, name: GuideEntryName, entry: pb.GuideEntry
+) -> None:
+    """Entries from before there were fingerprints have none."""
+    learned = _fingerprint(transaction, workspace, entry)
+    transaction.one(LEARN, {"workspace": workspace, "id": name.id, "fingerprint": learned})
+
+
+def _fingerprint(transaction: Transaction, workspace: str, entry: pb.GuideEntry) -> bytes | None:
+    """That of what it was learned from. Raises InvalidFields where it needs one and has none."""
+    id = entry.source_exception.rpartition("/")[2]
+    found = transaction.one(MESSAGE, {"workspace": workspace, "exception": id}) if id else None
+    if found is None and entry.self_resolving:
+        what = f"there is no exception {id}, and `self_resolving` takes its message"
+        raise InvalidFields([("guide_entry.source_exception", what)])
+    return fingerprint(found[0]) if found else None
 
 
 def _row(workspace: str, parent: AutomationName, entry: pb.GuideEntry) -> dict[str, Any]:

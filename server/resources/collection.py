@@ -4,6 +4,7 @@ Creating is an operation of its own; so is every transition, by means of `change
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Generic, Protocol
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -107,7 +108,7 @@ class Collection(Generic[M, N]):
                 stored.ClearField(field)
             FieldMask(paths=fields).MergeMessage(message, stored)
             self._check(name, stored)
-            if stored != before:
+            if self.resource.write(stored) != self.resource.write(before):
                 revise(stored)
 
         return self.change(name, request, _etag(message), take_over, also)
@@ -190,7 +191,7 @@ class Collection(Generic[M, N]):
         changed = [column for column in new if new[column] != old[column]]
         if not changed and not request.request_id:
             return before
-        replaced = {column: old[column] for column in changed}
+        replaced = {column: _recorded(old[column]) for column in changed}
         parameters = {
             **self._key(name),
             **{f"new_{column}": new[column] for column in changed},
@@ -265,6 +266,13 @@ class Collection(Generic[M, N]):
         if row is None:
             raise NotFound(name)
         return self.resource.read(self.resource.message, str(name.parent), row)
+
+
+def _recorded(value: Any) -> Any:
+    """As PostgreSQL's to_jsonb has it."""
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _update_time(message: Any) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict
 from kintsugi.v1 import guide_entry_pb2 as pb
 from sqlalchemy import (
     BigInteger,
@@ -20,7 +21,7 @@ from sqlalchemy import (
 )
 
 import filters
-from filters import Enum, ResourceId, Schema, Timestamp
+from filters import Bool, Enum, ResourceId, Schema, Timestamp
 from filters.ast import Literal
 from filters.conditions import Condition, Operand
 from server.domain.errors import Violation
@@ -43,11 +44,15 @@ TEXTS = (
     *("title", "root_cause"),
     *("resolution_steps", "resolution_code", "resolution_notes", "content"),
 )
-"""What an entry says, and an update may change; an unset one is an empty column."""
+"""What an entry says to people; an unset one is an empty column."""
+
+ACTION = ("action_type", "action_parameters", "action_risk", "self_resolving")
+"""What it says to the service."""
 
 _COLUMNS = (
     *("create_time", "update_time", "deleted", "id", "automation"),
     *("source_exception", "source_run", "state", "major", "minor", "approved", "version"),
+    *ACTION,
     *TEXTS,
 )
 _ARCHIVED = pb.GuideEntry.STATE_ARCHIVED
@@ -55,7 +60,8 @@ _ARCHIVED = pb.GuideEntry.STATE_ARCHIVED
 
 def _read(make: Make[pb.GuideEntry], parent: str, row: Row) -> pb.GuideEntry:
     create_time, update_time, deleted, id, automation, exception, run, *rest = row
-    state, major, minor, approved, version, *texts = rest
+    state, major, minor, approved, version, *rest = rest
+    action_type, action_parameters, action_risk, self_resolving, *texts = rest
     workspace = parent.partition("/automations/")[0]
     parent = f"{workspace}/automations/{automation}"
     entry = make(
@@ -64,6 +70,10 @@ def _read(make: Make[pb.GuideEntry], parent: str, row: Row) -> pb.GuideEntry:
         source_exception=f"{workspace}/exceptions/{exception}" if exception else "",
         source_run=f"{parent}/runs/{run}" if run else "",
         etag=str(version) if version else "",
+        action_type=action_type,
+        action_parameters=action_parameters or None,
+        action_risk=action_risk,
+        self_resolving=self_resolving,
         **{field: text for field, text in zip(TEXTS, texts, strict=True) if text},
     )
     Standing(state, Version(major, minor), Version(approved, 0)).put(entry)
@@ -81,7 +91,8 @@ def _write(entry: pb.GuideEntry) -> dict[str, Any]:
     state, version, approved = Standing.of(entry)
     kept = state in (_ARCHIVED, pb.GuideEntry.STATE_UNSPECIFIED)
     return {
-        **{field: getattr(entry, field) for field in TEXTS},
+        **{field: getattr(entry, field) for field in (*TEXTS, *ACTION)},
+        "action_parameters": MessageToDict(entry.action_parameters),
         "deleted": state == _ARCHIVED,
         "major": version.major,
         "minor": version.minor,
@@ -166,6 +177,8 @@ FILTERS = Schema(
         case((_c.approved > literal_column("0"), cast(_c.approved, Text) + ".0"), else_=""),
         description='The version in use; `approved_version = ""` is none.',
     ),
+    action_type=filters.Text(_c.action_type, description="What kind of action resolves it."),
+    self_resolving=Bool(_c.self_resolving, description="Whether it may resolve by itself."),
     source_exception=ResourceId(
         "exceptions",
         _c.source_exception,
@@ -206,7 +219,7 @@ GUIDE_ENTRY: Resource[pb.GuideEntry, GuideEntryName] = Resource(
     workspace=_workspace,
     workspace_column="workspace",
     violations=_violations,
-    mutable=TEXTS,
+    mutable=(*TEXTS, *ACTION),
     filters=FILTERS,
     # One may hold some 300 KiB.
     step=16,

@@ -11,20 +11,23 @@ from sqlalchemy import (
     Label,
     Select,
     Text,
+    and_,
     bindparam,
     exists,
     insert,
     literal_column,
     not_,
     null,
+    or_,
     select,
+    update,
 )
 from sqlalchemy.dialects import postgresql
 
 from server.store.changes import recorded
 from server.store.query import Query
 from server.store.statements import read_columns
-from server.store.tables import guide_entries, guide_entry_revisions
+from server.store.tables import exceptions, guide_entries, guide_entry_revisions
 
 _PENDING, _APPROVED = 1, 2
 """The numbers of STATE_PENDING_APPROVAL and STATE_APPROVED."""
@@ -33,6 +36,7 @@ _WRITTEN = (
     *("workspace", "id", "automation", "source_exception", "source_run"),
     *("title", "root_cause", "content"),
     *("resolution_steps", "resolution_code", "resolution_notes"),
+    *("action_type", "action_parameters", "action_risk", "self_resolving", "fingerprint"),
     *("state", "major", "minor"),
 )
 
@@ -43,7 +47,8 @@ def create_statement(columns: Sequence[str]) -> Query:
 
 
 def draft_statement(columns: Sequence[str]) -> Query:
-    """The same, unless a pending or approved entry of the automation has the very same steps."""
+    """The same, unless a pending or approved entry of the automation says it already: the very same
+    steps, and the same action if one is given."""
     c = guide_entries.c
     twin = exists().where(
         c.workspace == _bound("workspace"),
@@ -51,6 +56,10 @@ def draft_statement(columns: Sequence[str]) -> Query:
         c.state.in_([literal_column(str(_PENDING)), literal_column(str(_APPROVED))]),
         not_(c.deleted),
         c.resolution_steps == _bound("resolution_steps"),
+        or_(
+            _bound("action_type") == literal_column("''"),
+            and_(*(c[name] == _bound(name) for name in ("action_type", "action_parameters"))),
+        ),
     )
     return _insert(select(*_given()).where(~twin), columns)
 
@@ -72,6 +81,27 @@ def _keep_revision() -> Query:
 
 KEEP_REVISION = _keep_revision()
 """Writes the version that an entry, of a `workspace` and `id`, is in now; answers the id."""
+
+
+MESSAGE = Query(
+    select(exceptions.c.message).where(
+        exceptions.c.workspace == bindparam("workspace", type_=postgresql.UUID(as_uuid=False)),
+        exceptions.c.id == bindparam("exception", type_=Text),
+    )
+)
+"""What an exception, of a `workspace` and id, says."""
+
+
+LEARN = Query(
+    update(guide_entries)
+    .values(fingerprint=bindparam("fingerprint"))
+    .where(
+        guide_entries.c.workspace == bindparam("workspace", type_=postgresql.UUID(as_uuid=False)),
+        guide_entries.c.id == bindparam("id", type_=Text),
+    )
+    .returning(guide_entries.c.id)
+)
+"""Writes the `fingerprint` of what an entry was learned from; answers its id."""
 
 
 def _given() -> list[Label[Any]]:

@@ -10,6 +10,9 @@ CHANNEL = "kintsugi"
 EVERYTHING = "*"
 """The topic of everything: sent where there is too much to say."""
 
+SESSIONS = "sessions"
+"""Some agent session is due: for the workers."""
+
 
 def thread_topic(workspace_uid: str, thread_name: str) -> str:
     """Something was appended to a thread; `thread_name` is without the workspace's name."""

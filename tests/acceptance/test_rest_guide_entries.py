@@ -33,7 +33,14 @@ TEXTS = {
     "resolution_code": str,
     "resolution_notes": str,
 }
-OURS = {"approved_version": str, "etag": str}
+RISKS = {f"RISK_{name}" for name in ("UNSPECIFIED", "LOW", "MEDIUM", "HIGH", "CRITICAL")}
+OURS = {
+    "approved_version": str,
+    "etag": str,
+    "action_type": str,
+    "action_risk": RISKS,
+    "self_resolving": bool,
+}
 PAGE = {
     "guide_entries": list,
     "next_page_token": str,
@@ -90,6 +97,28 @@ def test_an_entry_with_the_least_leaves_out_what_is_optional(
     assert_shape(found, ALWAYS | OURS)
     empty = ("content", "source_exception", "source_run", "approved_version")
     assert [found[name] for name in empty] == [""] * 4
+
+
+def test_an_entry_says_which_action_resolves_it(http: httpx.Client, workspace: str) -> None:
+    run = f"{workspace}/automations/billing/runs/1"
+    raised = {"run": run, "location": {}, "message": "KeyError: 'total'"}
+    source = http.post(f"{workspace}/exceptions", json=raised).json()["name"]
+    said = {
+        "action_type": "reprocess_usage_batch",
+        "action_parameters": {"batch": "b-7", "deep": [1.5, None, {"x": True}]},
+        "action_risk": "RISK_MEDIUM",
+    }
+    path = f"{workspace}/automations/billing/guideEntries"
+    made = http.post(path, json=said | {"source_exception": source}).json()
+    assert said.items() <= made.items()
+    assert_shape(made, ALWAYS | OURS | {"action_parameters": dict})
+    changed = http.patch(made["name"], json={"self_resolving": True}).json()
+    assert (changed["self_resolving"], changed["version"]) == (True, "0.2")
+    assert list_names(http, f"{workspace}/automations/-", filter="self_resolving = true") == [
+        made["name"]
+    ]
+    refused = http.patch(made["name"], params={"update_mask": "action_type"}, json={})
+    assert (refused.status_code, refused.json()["code"]) == (400, 3)
 
 
 def test_a_deleted_entry_says_when_and_is_archived(http: httpx.Client, workspace: str) -> None:
