@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 from kintsugi.v1 import (
     access_service_pb2,
     audit_service_pb2,
+    connector_service_pb2,
     event_service_pb2,
     event_source_service_pb2,
     exception_service_pb2,
@@ -27,6 +28,7 @@ from kintsugi.v1 import (
 )
 from kintsugi.v1.access_service_pb2_grpc import add_AccessServiceServicer_to_server
 from kintsugi.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from kintsugi.v1.connector_service_pb2_grpc import add_ConnectorServiceServicer_to_server
 from kintsugi.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from kintsugi.v1.event_source_service_pb2_grpc import add_EventSourceServiceServicer_to_server
 from kintsugi.v1.exception_service_pb2_grpc import add_ExceptionServiceServicer_to_server
@@ -53,8 +55,10 @@ from server.operations.counting import keep_folding
 from server.operations.generation import watch_orphans
 from server.operations.retention import Kept, keep_pruning
 from server.operations.vitals import keep_looking
+from server.outbound.sending import Sender
 from server.services.access import AccessService
 from server.services.audit import AuditService
+from server.services.connectors import ConnectorService
 from server.services.event_source import EventSourceService
 from server.services.events import EventService
 from server.services.exceptions import ExceptionService
@@ -80,9 +84,10 @@ _CONTROL_THREADS = 4
 _MAX_PENDING = 20_000
 
 
-def services(store: Store, hub: Hub) -> list[Served]:
+def services(store: Store, hub: Hub, sender: Sender) -> list[Served]:
     """Everything that a server process serves, besides health and reflection."""
     audit = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
+    connectors = connector_service_pb2.DESCRIPTOR.services_by_name["ConnectorService"]
     events = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
     event_source = event_source_service_pb2.DESCRIPTOR.services_by_name["EventSourceService"]
     access = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]
@@ -92,6 +97,7 @@ def services(store: Store, hub: Hub) -> list[Served]:
     return [
         (access, add_AccessServiceServicer_to_server, AccessService(store)),
         (audit, add_AuditServiceServicer_to_server, AuditService(store, hub)),
+        (connectors, add_ConnectorServiceServicer_to_server, ConnectorService(store, sender)),
         (events, add_EventServiceServicer_to_server, EventService(store, hub)),
         (event_source, add_EventSourceServiceServicer_to_server, EventSourceService(hub)),
         (exceptions, add_ExceptionServiceServicer_to_server, ExceptionService(store, hub)),
@@ -132,7 +138,7 @@ class Server:
             self._repetitions.append(sealing.keep_pruning(self._kept_up, days))
         self._authenticator = Authenticator(store, provided)
         self._health = Health(lambda: self._hub.is_fresh)
-        self._grpc = self._build(services(store, self._hub))
+        self._grpc = self._build(services(store, self._hub, Sender(settings.secrets_dir)))
 
     def start(self) -> int:
         """Begins to serve. Raises CannotRun."""

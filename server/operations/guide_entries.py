@@ -82,7 +82,7 @@ def update(entries: GuideEntries, request: service.UpdateGuideEntryRequest) -> p
         request.guide_entry,
         request,
         also=_keeping(entries, name),
-        revise=_moving(guide_entry_state.revise),
+        revise=lambda _, entry: _moving(guide_entry_state.revise)(entry),
     )
 
 
