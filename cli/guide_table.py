@@ -101,7 +101,7 @@ def _fields(entry: pb.GuideEntry) -> Iterator[tuple[str, str]]:
     if entry.action_risk:
         yield "action risk", enum_label(Risk, entry.action_risk, "RISK_")
     if entry.self_resolving:
-        yield "resolves by itself", "yes, in the version in use"
+        yield "resolves by itself", "yes"
 
 
 def _title(entry: pb.GuideEntry) -> Text:
