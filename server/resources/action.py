@@ -15,7 +15,7 @@ from filters import Bool, Enum, ResourceId, ResourceName, Schema, Timestamp
 from server.domain.errors import Violation
 from server.domain.names import ActionName, AgentSessionName, AnyAgentSessionName, WorkspaceName
 from server.resources.resource import Make, Resource
-from server.resources.timestamps import set_timestamp
+from server.resources.timestamps import set_timestamp, to_datetime
 from server.store.connection import Row
 from server.store.statements import Key
 from server.store.store import Store
@@ -66,12 +66,15 @@ def _read(make: Make[pb.Action], parent: str, row: Row) -> pb.Action:
 
 
 def _write(action: pb.Action) -> dict[str, Any]:
-    """What changes once it is proposed; `approve_time` is the database's own."""
+    """What changes once it is proposed."""
     result = action.result.SerializeToString(deterministic=True)
     return {
         "state": action.state,
         "state_reason": action.state_reason,
         "approver": action.approver,
+        "approve_time": to_datetime(action.approve_time.ToMicroseconds())
+        if action.HasField("approve_time")
+        else None,
         "content": content_of(action),
         "result": result if action.HasField("result") else b"",
     }

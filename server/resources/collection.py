@@ -4,6 +4,7 @@ Creating is an operation of its own; so is every transition, by means of `change
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Generic, Protocol
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -64,9 +65,10 @@ class Collection(Generic[M, N]):
             seen=resource.seen.condition if resource.seen else None,
         )
 
-    def get(self, name: N) -> M:
-        """One resource (AIP-131). Raises NotFound."""
-        row = self.store.database.one(self._statements.one, self._key(name))
+    def get(self, name: N, transaction: Transaction | None = None) -> M:
+        """One resource (AIP-131), as the transaction sees it if there is one. Raises NotFound."""
+        source = transaction or self.store.database
+        row = source.one(self._statements.one, self._key(name))
         return self._read_found(name, row)
 
     def list(
@@ -190,7 +192,7 @@ class Collection(Generic[M, N]):
         changed = [column for column in new if new[column] != old[column]]
         if not changed and not request.request_id:
             return before
-        replaced = {column: old[column] for column in changed}
+        replaced = {column: _recorded(old[column]) for column in changed}
         parameters = {
             **self._key(name),
             **{f"new_{column}": new[column] for column in changed},
@@ -265,6 +267,13 @@ class Collection(Generic[M, N]):
         if row is None:
             raise NotFound(name)
         return self.resource.read(self.resource.message, str(name.parent), row)
+
+
+def _recorded(value: Any) -> Any:
+    """As PostgreSQL's to_jsonb has it."""
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _update_time(message: Any) -> dict[str, str]:

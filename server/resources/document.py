@@ -10,6 +10,8 @@ from kintsugi.v1.member_pb2 import Role
 from filters import fill
 from server.domain.access import PERMISSIONS
 from server.resources.access_token import ACCESS_TOKEN
+from server.resources.action import ACTION
+from server.resources.agent_session import AGENT_SESSION
 from server.resources.audit_entry import AUDIT_ENTRY
 from server.resources.event import EVENT
 from server.resources.exception import EXCEPTION
@@ -22,6 +24,8 @@ DESCRIBED = {
     "exceptions": EXCEPTION.filters,
     "events": EVENT.filters,
     "guideEntries": GUIDE_ENTRY.filters,
+    "agentSessions": AGENT_SESSION.filters,
+    "actions": ACTION.filters,
     "auditEntries": AUDIT_ENTRY.filters,
     "members": MEMBER.filters,
     "accessTokens": ACCESS_TOKEN.filters,

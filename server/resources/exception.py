@@ -76,6 +76,7 @@ def _write(exception: pb.Exception) -> dict[str, Any]:
         "group": exception.group.rpartition("/")[2],
         "assignee": exception.assignee,
         "resolver": exception.resolver,
+        "resolution_guide_entry": exception.resolution_guide_entry,
         "resolution_note": exception.resolution_note,
         "extra": dict(exception.extra),
     }

@@ -72,6 +72,17 @@ class MutationRequest(Protocol):
     def SerializeToString(self, *, deterministic: bool) -> bytes: ...  # noqa: N802 - protobuf's
 
 
+class _Further:
+    request_id = ""
+
+    def SerializeToString(self, *, deterministic: bool) -> bytes:  # noqa: ARG002, N802 - protobuf's
+        return b""
+
+
+FURTHER: MutationRequest = _Further()
+"""For a change that is part of a request of which another change carries the id."""
+
+
 def recorded(
     write: Insert | Update | Delete,
     workspace: str,

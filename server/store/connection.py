@@ -6,7 +6,7 @@ What is read and written is said elsewhere in `store/`; nobody above it sees a c
 import select
 from bisect import bisect_left
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from json import JSONDecoder
 from typing import Any, NamedTuple
@@ -150,11 +150,18 @@ class Database:
         with self._connection() as connection:
             return connection.all(query, parameters)
 
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self) -> AbstractContextManager[Transaction]:
         """A transaction that ends, committed or not, at about the call's deadline at the latest."""
+        return self._transaction("BEGIN")
+
+    def snapshot(self) -> AbstractContextManager[Transaction]:
+        """The same, to read: all of it as it was at one moment."""
+        return self._transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[Transaction]:
         with self._connection() as connection:
-            connection.execute("BEGIN")
+            connection.execute(begin)
             try:
                 yield Transaction(connection)
             except BaseException:

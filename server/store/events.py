@@ -32,7 +32,7 @@ from server.store.changes import recorded
 from server.store.query import Query
 from server.store.statements import read_columns
 from server.store.store import Store
-from server.store.tables import event_chunks, events, exceptions, threads
+from server.store.tables import agent_sessions, event_chunks, events, exceptions, threads
 
 STREAMING, COMPLETE = 1, 2
 """The numbers of Event.STATE_STREAMING and Event.STATE_COMPLETE."""
@@ -56,6 +56,12 @@ _THREAD_ID = Query(
     )
 )
 
+_SESSION = Query(
+    select(agent_sessions.c.id).where(
+        agent_sessions.c.workspace == bindparam("workspace"), agent_sessions.c.id == bindparam("id")
+    )
+)
+
 RUN_OF_EXCEPTION = Query(
     select(exceptions.c.automation, exceptions.c.run).where(
         exceptions.c.workspace == bindparam("workspace"), exceptions.c.id == bindparam("id")
@@ -71,11 +77,13 @@ def local_name(thread: ThreadName) -> str:
 def thread_workspace(store: Store, thread: ThreadName) -> str:
     """The workspace's uid of a thread that callers may read and write. Raises NotFound.
 
-    Any agent of any run has a thread; sessions are nothing that a caller could know of yet.
+    Any agent of any run has a thread, and every session that there is.
     """
     workspace = store.workspace_key(thread.parent)
     if isinstance(thread, AgentSessionName):
-        raise NotFound(thread)
+        found = store.database.one(_SESSION, {"workspace": workspace, "id": thread.id})
+        if found is None:
+            raise NotFound(thread)
     return workspace
 
 

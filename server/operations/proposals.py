@@ -1,0 +1,202 @@
+"""What an action is to be before it is one: proposed by a reasoner or asked for by a person.
+
+What may be done to it once it is proposed is in `actions.py`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from kintsugi.v1 import action_pb2 as pb
+from kintsugi.v1 import agent_session_pb2, connector_pb2, exception_pb2
+from kintsugi.v1.risk_pb2 import RISK_MEDIUM, RISK_UNSPECIFIED, Risk
+
+from server.domain.action_types import ACTION_TYPES, RETRY_RUN, ActionType
+from server.domain.digests import digest_of
+from server.domain.ids import new_id
+from server.domain.json_values import plain
+from server.domain.names import AgentSessionName
+from server.domain.request_template import render, values_of
+from server.domain.template import RenderFailed
+from server.resources.action import ACTION, content_of
+from server.resources.connector import CONNECTOR
+from server.store.actions import connectors_statement, insert_statement
+from server.store.changes import FURTHER, change_parameters
+from server.store.connection import Transaction
+
+_INSERT = insert_statement(ACTION.columns)
+_CONNECTORS = connectors_statement(CONNECTOR.columns)
+
+_WAITING = "exec"
+"""What `extra.retry` of an exception says as long as `kintsugi exec` waits for its run."""
+
+_UNKNOWN = ActionType("", "", ("Do it",))
+
+Exception_ = exception_pb2.Exception | None
+Connectors = Mapping[str, connector_pb2.Connector]
+"""The connectors of a workspace, by action types."""
+
+
+class Proposed(NamedTuple):
+    """One action to propose.
+
+    - `risk`: the least; that of its connector, or the built-in one, applies if it is higher.
+    - `guide_entry`: the full name of the entry that it came from.
+    - `is_standing`: that entry's version in use is self-resolving, and has the fingerprint.
+    - `replaces`: the full name of the action that it repeats.
+    """
+
+    action_type: str
+    parameters: Mapping[str, Any] = {}
+    description: str = ""
+    expected_outcome: str = ""
+    target_entities: Sequence[str] = ()
+    risk: "Risk.ValueType" = RISK_UNSPECIFIED
+    guide_entry: str = ""
+    is_standing: bool = False
+    replaces: str = ""
+
+
+def propose(
+    transaction: Transaction,
+    workspace: str,
+    session: agent_session_pb2.AgentSession,
+    exception: Exception_,
+    proposed: Sequence[Proposed],
+) -> list[pb.Action]:
+    """Inserts the actions as PROPOSED, behind those that the session has, and answers them in
+    their order. The session is locked.
+
+    One that can't be executed here, because nothing carries out its type or its request can't be
+    made, is left to people and says why.
+    """
+    name = AgentSessionName.parse(session.name)
+    connectors = connectors_for(
+        transaction, workspace, name, (each.action_type for each in proposed)
+    )
+    made = [action_of(session, exception, connectors, each) for each in proposed]
+    recording = change_parameters(FURTHER, f"{name}/actions")
+    rows = [{"workspace": workspace, "session": name.id, **_columns(action)} for action in made]
+    inserted = transaction.each(_INSERT, [row | recording for row in rows])
+    return [ACTION.read(pb.Action, str(name), row) for row in inserted]
+
+
+def connectors_for(
+    transaction: Transaction, workspace: str, session: AgentSessionName, types: Iterable[str]
+) -> Connectors:
+    """Those that carry out the types, as they are now."""
+    found = transaction.all(_CONNECTORS, {"workspace": workspace, "types": list(set(types))})
+    read = [CONNECTOR.read(connector_pb2.Connector, str(session.parent), row) for row in found]
+    return {connector.action_type: connector for connector in read}
+
+
+def action_of(
+    session: agent_session_pb2.AgentSession,
+    exception: Exception_,
+    connectors: Connectors,
+    proposed: Proposed,
+) -> pb.Action:
+    """The action, with an id of its own, as it would be shown."""
+    known = ACTION_TYPES.get(proposed.action_type, _UNKNOWN)
+    connector = connectors.get(proposed.action_type)
+    said = connector or connector_pb2.Connector(risk=known.risk)
+    action = pb.Action(
+        name=f"{session.name}/actions/{new_id()}",
+        action_type=proposed.action_type,
+        description=proposed.description or said.description or said.title or known.description,
+        expected_outcome=proposed.expected_outcome
+        or said.expected_outcome
+        or known.expected_outcome,
+        target_entities=proposed.target_entities,
+        risk=max(proposed.risk, said.risk or RISK_MEDIUM),
+        guide_entry=proposed.guide_entry,
+        replaces=proposed.replaces,
+        exception=session.exception,
+    )
+    if proposed.parameters:
+        action.parameters.update(plain(proposed.parameters))
+    if connector is None:
+        _leave(action, known, _reason(proposed.action_type, exception))
+    else:
+        _connect(action, connector, exception)
+    request = action.request if action.HasField("request") else None
+    action.digest = digest_of(
+        action.action_type,
+        plain(action.parameters),
+        request,
+        action.connector,
+        action.connector_revision,
+    )
+    return action
+
+
+def why_changed(action: pb.Action, exception: Exception_, connectors: Connectors) -> str:
+    """Why an action, carried out now, would no longer be what was shown; empty if it would be."""
+    if not action.connector:
+        return ""
+    connector = connectors.get(action.action_type)
+    if connector is None or connector.name != action.connector:
+        return "its connector is no longer there"
+    if connector.revision != action.connector_revision:
+        return "the connector was changed after this was proposed"
+    again = pb.Action(name=action.name, parameters=action.parameters)
+    _connect(again, connector, exception)
+    if again.state_reason:
+        return again.state_reason
+    return "" if again.request == action.request else "what it would send is no longer the same"
+
+
+def is_known(action_type: str, connectors: Connectors) -> bool:
+    """Whether there is such a type in a workspace with these connectors."""
+    return action_type in ACTION_TYPES or action_type in connectors
+
+
+def _connect(action: pb.Action, connector: connector_pb2.Connector, exception: Exception_) -> None:
+    """Makes it one that the connector carries out; where that can't be, people do it."""
+    try:
+        values = values_of(plain(action.parameters), exception, action.name)
+        rendered = render(connector.http, values)
+    except RenderFailed as error:
+        why = f"its request can't be made: {error.field} {error.what}"
+        _leave(action, _UNKNOWN, why)
+        return
+    action.automated = True
+    action.connector, action.connector_revision = connector.name, connector.revision
+    action.request.CopyFrom(rendered.request)
+    action.target_system = rendered.target_system
+    action.target_entities[:] = rendered.target_entities or action.target_entities
+    call = f"{rendered.request.method} {rendered.request.url}"
+    action.steps.add(order=1, description=action.description or "Send the request", api_call=call)
+
+
+def _leave(action: pb.Action, known: ActionType, reason: str) -> None:
+    """Makes it one that nothing is sent for."""
+    action.automated = known.automated and not reason
+    action.state_reason = reason
+    for order, description in enumerate(known.steps, start=1):
+        action.steps.add(order=order, description=description)
+
+
+def _reason(action_type: str, exception: Exception_) -> str:
+    """Why an action without a connector isn't what its type says."""
+    if action_type not in ACTION_TYPES:
+        return f"no connector carries out {action_type}"
+    if action_type == RETRY_RUN and (exception is None or exception.extra.get("retry") != _WAITING):
+        return "nobody waits for the run"
+    return ""
+
+
+def _columns(action: pb.Action) -> dict[str, Any]:
+    return {
+        "id": action.name.rpartition("/")[2],
+        "exception": action.exception.rpartition("/")[2],
+        "action_type": action.action_type,
+        "automated": action.automated,
+        "risk": action.risk,
+        "state_reason": action.state_reason,
+        "connector": action.connector.rpartition("/")[2],
+        "connector_revision": action.connector_revision,
+        "guide_entry": "/".join(action.guide_entry.split("/")[4:]),
+        "replaces": action.replaces.rpartition("/")[2],
+        "digest": action.digest,
+        "content": content_of(action),
+    }

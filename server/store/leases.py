@@ -1,0 +1,229 @@
+"""The SQL of who works on which agent session: taking those that are due, renewing, releasing.
+
+All times are the database's. What is done under a lease is said elsewhere.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from sqlalchemy import text
+
+from server.domain.names import AgentSessionName
+from server.store.connection import Database, Transaction
+from server.store.query import Query
+
+_DUE = """due_time <= statement_timestamp()
+    AND (lease_until IS NULL OR lease_until <= statement_timestamp())"""
+
+_BUSY = """busy (workspace) AS (
+    (SELECT workspace FROM agent_sessions WHERE due_time IS NOT NULL ORDER BY workspace LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT next.workspace FROM agent_sessions AS next
+        WHERE next.due_time IS NOT NULL AND next.workspace > busy.workspace
+        ORDER BY next.workspace LIMIT 1
+    )
+    FROM busy WHERE busy.workspace IS NOT NULL
+)"""
+"""The workspaces that have sessions to be looked at, each found by one step in the index."""
+
+_TAKE = Query(
+    text(
+        f"""
+        WITH RECURSIVE {_BUSY}, due AS (
+            SELECT found.workspace, found.id, found.due_time, coalesce(held.n, 0)
+                + row_number() OVER (PARTITION BY found.workspace ORDER BY found.due_time) AS turn
+            FROM busy
+            CROSS JOIN LATERAL (
+                SELECT workspace, id, due_time FROM agent_sessions
+                WHERE workspace = busy.workspace AND {_DUE}
+                ORDER BY due_time LIMIT :most
+                FOR UPDATE SKIP LOCKED
+            ) AS found
+            LEFT JOIN unnest(CAST(:workspaces AS uuid[]), CAST(:counts AS integer[]))
+                AS held (workspace, n) ON held.workspace = found.workspace
+        ), chosen AS (
+            SELECT workspace, id FROM due WHERE turn <= :share ORDER BY turn, due_time LIMIT :most
+        )
+        UPDATE agent_sessions AS session
+        SET lease = gen_random_uuid(),
+            lease_until = clock_timestamp() + make_interval(secs => :seconds),
+            attempts = least(session.attempts + 1, 32767)
+        FROM chosen JOIN workspaces ON workspaces.uid = chosen.workspace
+        WHERE session.workspace = chosen.workspace AND session.id = chosen.id
+        RETURNING session.workspace::text, workspaces.organization, workspaces.id, session.id,
+            session.lease::text, session.agent
+        """
+    )
+)
+
+_HELD = """unnest(
+    CAST(:workspaces AS uuid[]), CAST(:ids AS text[]), CAST(:leases AS uuid[])
+) AS held (workspace, id, lease) USING (workspace, id, lease)"""
+
+_RENEW = Query(
+    text(
+        f"""
+        WITH free AS (
+            SELECT workspace, id FROM agent_sessions JOIN {_HELD}
+            ORDER BY workspace, id FOR UPDATE OF agent_sessions SKIP LOCKED
+        ), renewed AS (
+            UPDATE agent_sessions AS session
+            SET lease_until = clock_timestamp() + make_interval(secs => :seconds)
+            FROM free WHERE session.workspace = free.workspace AND session.id = free.id
+        )
+        SELECT lease::text, state FROM agent_sessions JOIN {_HELD}
+        """
+    )
+)
+
+_FENCE = Query(
+    text(
+        """
+        SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint), attempts, note,
+            CAST(extract(epoch FROM expire_time - clock_timestamp()) AS double precision)
+        FROM agent_sessions
+        WHERE workspace = :workspace AND id = :id AND lease = CAST(:lease AS uuid)
+        FOR UPDATE
+        """
+    )
+)
+
+_SCHEDULE = Query(
+    text(
+        """
+        UPDATE agent_sessions
+        SET due_time = due.time,
+            expire_time = CASE WHEN :expires THEN due.time END,
+            lease = CASE WHEN :keeps THEN lease END,
+            lease_until = CASE WHEN :keeps THEN lease_until END,
+            attempts = 0
+        FROM (
+            SELECT clock_timestamp() + make_interval(secs => CAST(:seconds AS double precision))
+        ) AS due (time)
+        WHERE workspace = :workspace AND id = :id AND lease = CAST(:lease AS uuid)
+        RETURNING id
+        """
+    )
+)
+
+_PUT_BACK = Query(
+    text(
+        """
+        UPDATE agent_sessions
+        SET due_time = clock_timestamp() + make_interval(secs => :seconds),
+            attempts = CASE WHEN :counts THEN attempts ELSE greatest(attempts - 1, 0) END,
+            lease = NULL, lease_until = NULL
+        WHERE workspace = :workspace AND id = :id AND lease = CAST(:lease AS uuid)
+        RETURNING id
+        """
+    )
+)
+
+_QUEUED = Query(
+    text(
+        f"""
+        WITH RECURSIVE {_BUSY}
+        SELECT CAST(coalesce(sum(n), 0) AS bigint) FROM busy CROSS JOIN LATERAL (
+            SELECT count(*) FROM agent_sessions WHERE workspace = busy.workspace AND {_DUE}
+        ) AS found (n)
+        """
+    )
+)
+
+
+class LeaseLost(Exception):
+    """Somebody else works on the session by now, or nobody is to; nothing may be done any more."""
+
+
+class Lease(NamedTuple):
+    """The right to work on a session. `workspace` is the uid, `token` what tells one from another;
+    `agent` is the principal in whose name it is done."""
+
+    workspace: str
+    name: AgentSessionName
+    token: str
+    agent: str
+
+
+class Held(NamedTuple):
+    """What a session's row says that its message doesn't.
+
+    `now` is the database's time in microseconds since 1970, `attempts` how often it was taken
+    without getting anywhere, `note` that of who approved, `expires_in` in seconds, None if never.
+    """
+
+    now: int
+    attempts: int
+    note: str
+    expires_in: float | None
+
+
+class Due(NamedTuple):
+    """When a session has to be looked at again, in seconds from now; None is never.
+
+    `expires`: it expires then. `keeps`: the lease is kept.
+    """
+
+    seconds: float | None
+    expires: bool = False
+    keeps: bool = False
+
+
+def take(
+    database: Database, seconds: float, most: int, share: int, running: Mapping[str, int]
+) -> list[Lease]:
+    """Leases at most `most` due sessions for `seconds`, in turn from each workspace.
+
+    `running` is how many the worker has of each workspace, by uid; those with fewer come first,
+    and none gets more than `share`.
+    """
+    given = {"seconds": seconds, "most": most, "share": share}
+    held = {"workspaces": list(running), "counts": list(running.values())}
+    return [
+        Lease(uid, AgentSessionName(organization, workspace, id), token, agent)
+        for uid, organization, workspace, id, token, agent in database.all(_TAKE, given | held)
+    ]
+
+
+def renew(database: Database, seconds: float, held: Collection[Lease]) -> dict[str, int]:
+    """Renews leases that are still held; answers the states of their sessions, by token.
+
+    One whose row somebody has locked right now isn't renewed, nor can anybody else take it.
+    """
+    given = {
+        "seconds": seconds,
+        "workspaces": [lease.workspace for lease in held],
+        "ids": [lease.name.id for lease in held],
+        "leases": [lease.token for lease in held],
+    }
+    return {str(token): int(state) for token, state in database.all(_RENEW, given)}
+
+
+def fence(transaction: Transaction, lease: Lease) -> Held:
+    """Locks the session until the transaction ends. Raises LeaseLost."""
+    row = transaction.one(_FENCE, _key(lease))
+    if row is None:
+        raise LeaseLost
+    return Held(*row)
+
+
+def schedule(transaction: Transaction, lease: Lease, due: Due) -> None:
+    """Says when a session, which is locked, is due next: something was achieved."""
+    transaction.one(_SCHEDULE, _key(lease) | due._asdict())
+
+
+def put_back(database: Database, lease: Lease, seconds: float, *, counts: bool) -> None:
+    """Gives up a lease; the session is due again after `seconds`. `counts`: as a failed attempt."""
+    given = {"seconds": seconds, "counts": counts}
+    database.one(_PUT_BACK, _key(lease) | given)
+
+
+def queued(database: Database) -> int:
+    """How many sessions are due and nobody's."""
+    [[count]] = database.all(_QUEUED, {})
+    return int(count)
+
+
+def _key(lease: Lease) -> dict[str, object]:
+    return {"workspace": lease.workspace, "id": lease.name.id, "lease": lease.token}
