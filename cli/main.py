@@ -19,6 +19,11 @@ COMMANDS = {
         "List, watch, resolve and otherwise handle exceptions.",
     ),
     "guides": ("cli.guides:guides", "Read, approve and edit what was learned."),
+    "sessions": (
+        "cli.sessions:sessions",
+        "Have agents look into exceptions.",
+    ),
+    "connectors": ("cli.connectors:connectors", "Say how actions are carried out."),
     "members": ("cli.members:members", "Say who may do what in the workspace."),
     "tokens": ("cli.tokens:tokens", "Make, list and revoke access tokens."),
     "audit": ("cli.audit:audit", "Read who did what, verify and export it."),
