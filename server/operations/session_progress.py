@@ -9,10 +9,13 @@ from typing import NamedTuple
 from kintsugi.v1 import action_pb2, exception_pb2
 from kintsugi.v1 import agent_session_pb2 as pb
 
-from server.domain import agent_session_state
+from server.domain import action_state, agent_session_state
+from server.domain.policy import Mode, decide
+from server.operations import proposals
 from server.operations.conclusion import Conclusion
-from server.operations.session_turn import GOING_ON, NEVER, Desk
+from server.operations.session_turn import GOING_ON, NEVER, Desk, Turn
 from server.store.leases import Due, Held, Lease
+from server.store.sealing import Note, audit
 
 _PENDING = exception_pb2.EXCEPTION_STATE_PENDING
 _DEALT_WITH = "its exception was dealt with meanwhile"
