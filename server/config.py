@@ -9,6 +9,8 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server.domain.secret_references import VARIABLES_BEGIN
+
 _PREFIX = "KINTSUGI_"
 _OTHER_VARIABLES = {
     *("KINTSUGI_SERVER", "KINTSUGI_TOKEN", "KINTSUGI_TOKEN_FILE", "KINTSUGI_WORKSPACE"),
@@ -77,6 +79,9 @@ class Settings(BaseSettings):
     oidc_audience: str = Field("", description="`aud` of its tokens that are for this service")
     oidc_jwks: str = Field("", description="its keys: a URL, or a file")
     oidc_claim: str = Field("sub", min_length=1, description="the claim that is a user's id")
+    secrets_dir: Path | None = Field(
+        None, description="where the secrets of connectors that say `file:NAME` are"
+    )
     tracing: bool = Field(
         default=False, description="send a span for each call (OpenTelemetry, `kintsugi[otel]`)"
     )
@@ -99,5 +104,5 @@ def known_variables() -> set[str]:
 
 def unknown_variables() -> list[str]:
     """The ones that are set and mean nothing, best told to whoever mistyped one."""
-    known = known_variables()
-    return sorted(name for name in os.environ if name.startswith(_PREFIX) and name not in known)
+    ours = {name for name in os.environ if name.startswith(_PREFIX)} - known_variables()
+    return sorted(name for name in ours if not name.startswith(VARIABLES_BEGIN))

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from kintsugi.v1 import action_pb2, connector_pb2, exception_pb2
 
 from server.domain.errors import Violation
-from server.domain.json_values import plain
-from server.domain.target_hosts import is_allowed
+from server.domain.json_values import Parameters, plain
+from server.domain.target_hosts import Target, is_allowed
 from server.domain.template import (
     Filling,
     Part,
@@ -44,7 +44,7 @@ class Rendered(NamedTuple):
 
 
 def values_of(
-    parameters: Mapping[str, Any], exception: exception_pb2.Exception | None, action_name: str
+    parameters: Parameters, exception: exception_pb2.Exception | None, action_name: str
 ) -> dict[str, Any]:
     """What places may be filled with, by what stands in them.
 
@@ -65,14 +65,32 @@ def render(http: connector_pb2.HttpRequest, values: Mapping[str, Any]) -> Render
     url, target, entities = _checked(FIELD, UrlTemplate.parse, http.url).fill(
         Filling(values, MOST, FIELD)
     )
-    if http.allowed_hosts and not is_allowed(target, http.allowed_hosts):
-        raise RenderFailed(FIELD, f"leads to {target}, which isn't among allowed_hosts")
+    _check_allowed(http, target)
     body = _body(http.body, Filling(values, MAX_BODY, "http.body"))
     headers = {name: _header(name, text, values) for name, text in http.headers.items()}
     if body and "content-type" not in map(str.lower, headers):
         headers["Content-Type"] = "application/json"
     request = action_pb2.Action.Request(method=http.method, url=url, headers=headers, body=body)
     return Rendered(request, str(target), entities[:_MOST_ENTITIES])
+
+
+def target_of(http: connector_pb2.HttpRequest, url: str) -> Target:
+    """Where a rendered URL leads. Raises RenderFailed where the connector may not send there."""
+    target = Target.parse("/".join(url.split("/")[:3]))
+    if target is None:
+        raise RenderFailed(FIELD, "has no host")
+    _check_allowed(http, target)
+    return target
+
+
+def _check_allowed(http: connector_pb2.HttpRequest, target: Target) -> None:
+    """Without a list the URL's own host is the only one; then there is no place in it."""
+    if not http.allowed_hosts:
+        is_right = target == _checked(FIELD, UrlTemplate.parse, http.url).target
+    else:
+        is_right = is_allowed(target, http.allowed_hosts)
+    if not is_right:
+        raise RenderFailed(FIELD, f"leads to {target}, which isn't among allowed_hosts")
 
 
 def violations(http: connector_pb2.HttpRequest) -> list[Violation]:

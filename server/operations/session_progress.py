@@ -6,13 +6,14 @@ Each is one transaction of the worker that holds it; executing is in `session_ex
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from kintsugi.v1 import action_pb2, exception_pb2
+from kintsugi.v1 import action_pb2, event_pb2, exception_pb2
 from kintsugi.v1 import agent_session_pb2 as pb
 
 from server.domain import action_state, agent_session_state
 from server.domain.policy import Mode, decide
-from server.operations import proposals
 from server.operations.conclusion import Conclusion
+from server.operations.proposals import Proposed
+from server.operations.session_outcome import add_actions
 from server.operations.session_turn import GOING_ON, NEVER, Desk, Turn
 from server.store.leases import Due, Held, Lease
 from server.store.sealing import Note, audit
@@ -40,17 +41,14 @@ def look(desk: Desk, lease: Lease) -> Standing:
         return Standing(turn.session, turn.actions, turn.held)
 
 
-def begin_analysis(
-    desk: Desk, lease: Lease
-) -> tuple[pb.AgentSession, exception_pb2.Exception | None]:
-    """STARTED → ANALYZING, unless it is already; answers the session and its exception."""
+def begin_analysis(desk: Desk, lease: Lease) -> pb.AgentSession:
+    """STARTED → ANALYZING. Raises LeaseLost, IllegalTransition."""
     with desk.turn(lease, "AnalyseAgentSession") as turn:
-        if turn.session.state == agent_session_state.STARTED:
-            turn.move(agent_session_state.ANALYZING, GOING_ON)
-        return turn.session, turn.exception()
+        turn.move(agent_session_state.ANALYZING, GOING_ON)
+        return turn.session
 
 
-def propose(desk: Desk, lease: Lease, found: Conclusion, approval_seconds: float) -> bool:
+def propose(desk: Desk, lease: Lease, found: Conclusion) -> bool:
     """Keeps what was concluded and proposes the actions; answers whether some are to be executed
     right away.
 
@@ -61,20 +59,24 @@ def propose(desk: Desk, lease: Lease, found: Conclusion, approval_seconds: float
         if turn.session.state != agent_session_state.ANALYZING:
             raise Superseded
         _audit(turn, found)
-        turn.actions  # noqa: B018 - locked before the exception
         exception = turn.exception()
         if exception is not None and exception.state != _PENDING:
             _close(turn, agent_session_state.CANCELLED, _DEALT_WITH)
             return False
-        exception = _grouped(turn, exception, found.group)
-        turn.say(event_pb2_message(found.analysis.summary))
-        approved = _proposed(turn, exception, found)
-        return _settled(turn, found, approval_seconds, approved=approved)
+        turn.say(
+            event_pb2.Event(agent_message=event_pb2.AgentMessage(content=found.analysis.summary))
+        )
+        is_approved = _propose_all(turn, _grouped(turn, exception, found.group), found.actions)
+        target, due = _next(turn, found, is_approved=is_approved)
+        turn.move(target, due, fill=lambda session: _fill(session, found))
+        return is_approved
 
 
 def fail(desk: Desk, lease: Lease, error: str) -> None:
-    """Gives up: any state → FAILED."""
+    """Gives up: any state → FAILED; what was begun is UNKNOWN."""
     with desk.turn(lease, "FailAgentSession") as turn:
+        for action in turn.actions_in(action_state.EXECUTING):
+            turn.move_action(action, action_state.UNKNOWN, error)
         _close(turn, agent_session_state.FAILED, error)
 
 
@@ -90,11 +92,80 @@ def expire(desk: Desk, lease: Lease) -> None:
 def withdraw(desk: Desk, lease: Lease) -> None:
     """Cancels a session that waits, if its exception was dealt with; else it waits on."""
     with desk.turn(lease, "CancelAgentSession") as turn:
-        turn.actions  # noqa: B018 - locked before the exception
         exception = turn.exception()
         if turn.is_final:
             turn.schedule(NEVER)
         elif exception is not None and exception.state != _PENDING:
             _close(turn, agent_session_state.CANCELLED, _DEALT_WITH)
         else:
-            turn.schedule(Due(max(turn.held.expires_in or 0, 0), expires=True))
+            left = turn.held.expires_in
+            patience = desk.approval_seconds if left is None else max(left, 0)
+            turn.schedule(Due(patience, expires=True))
+
+
+def _propose_all(
+    turn: Turn, exception: exception_pb2.Exception | None, proposed: Sequence[Proposed]
+) -> bool:
+    """Adds actions to the session; answers whether a policy approves one at once."""
+    approved = False
+    for action, each in zip(add_actions(turn, exception, proposed), proposed, strict=True):
+        decision = decide(
+            Mode.ACTIVE,
+            None,
+            risk=action.risk,
+            automated=action.automated,
+            is_standing=each.is_standing and not each.replaces,
+        )
+        if decision.approves:
+            turn.approve(action, decision)
+            approved = True
+    return approved
+
+
+def _grouped(
+    turn: Turn, exception: exception_pb2.Exception | None, group: str
+) -> exception_pb2.Exception | None:
+    """Gives an exception without a group the one that was found."""
+    if exception is None or exception.group or not group:
+        return exception
+
+    def apply(changed: exception_pb2.Exception) -> None:
+        changed.group = f"{turn.lease.name.parent}/exceptionGroups/{group}"
+
+    return turn.change_exception(exception, apply)
+
+
+def _next(
+    turn: Turn, found: Conclusion, *, is_approved: bool
+) -> tuple[agent_session_state.State, Due]:
+    if is_approved:
+        return agent_session_state.EXECUTING, GOING_ON
+    if found.actions:
+        return agent_session_state.AWAITING, Due(turn.desk.approval_seconds, expires=True)
+    return agent_session_state.COMPLETED, NEVER
+
+
+def _fill(session: pb.AgentSession, found: Conclusion) -> None:
+    session.analysis.CopyFrom(found.analysis)
+    session.prompt_token_count += found.prompt_tokens
+    session.completion_token_count += found.completion_tokens
+
+
+def _audit(turn: Turn, found: Conclusion) -> None:
+    tokens = {
+        "total_prompt_tokens": found.prompt_tokens,
+        "total_completion_tokens": found.completion_tokens,
+    }
+    note = Note(_RESPONSE, turn.lease.agent, str(turn.lease.name), tokens)
+    audit(turn.transaction, turn.lease.workspace, note)
+
+
+def _close(turn: Turn, target: agent_session_state.State, why: str) -> None:
+    """Ends a session and what is open of it; what has left here already is waited for."""
+    state = (
+        action_state.EXPIRED if target == agent_session_state.EXPIRED else action_state.CANCELLED
+    )
+    for action in turn.actions_in(action_state.PROPOSED, action_state.APPROVED):
+        turn.move_action(action, state, why)
+    is_executing = bool(turn.actions_in(action_state.EXECUTING))
+    turn.move(target, Due(0) if is_executing else NEVER, why)

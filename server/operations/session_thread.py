@@ -46,9 +46,13 @@ def about_session(session: pb.AgentSession) -> list[event_pb2.Event]:
     final."""
     what, why = _SESSION[session.state].format(creator=session.creator), session.error
     text = quoting(what, why) if why else what
-    said = [event_pb2.Event(system_message={"content": text})]
+    said = [event_pb2.Event(system_message=event_pb2.SystemMessage(content=text))]
     if session.state in agent_session_state.FINAL:
-        said.append(event_pb2.Event(completion_response={"content": what, "error": why}))
+        said.append(
+            event_pb2.Event(
+                completion_response=event_pb2.CompletionResponse(content=what, error=why)
+            )
+        )
     return said
 
 
@@ -57,7 +61,7 @@ def about_action(action: action_pb2.Action) -> event_pb2.Event:
     what = f"`{action.action_type}` {_ACTION[action.state].format(approver=action.approver)}"
     why = action.state_reason or action.result.error
     text = quoting(what, why) if why else f"{what}."
-    return event_pb2.Event(system_message={"content": text})
+    return event_pb2.Event(system_message=event_pb2.SystemMessage(content=text))
 
 
 def tell(

@@ -6,15 +6,16 @@ Which transitions there are is said in `session_progress.py` and `session_execut
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from kintsugi.v1 import action_pb2, event_pb2, exception_pb2
 from kintsugi.v1 import agent_session_pb2 as pb
-from kintsugi.v1 import agent_session_service_pb2 as service
 
 from server.domain import action_state, agent_session_state
 from server.domain.call import Call, entered
 from server.domain.names import ActionName, AgentSessionName, ExceptionName
+from server.domain.policy import Decision
 from server.operations.session_thread import about_action, about_session, tell
 from server.resources.action import ACTION
 from server.resources.agent_session import AGENT_SESSION
@@ -23,15 +24,13 @@ from server.resources.exception import EXCEPTION
 from server.resources.timestamps import set_timestamp
 from server.store import attempts, leases
 from server.store.actions import of_session_statement
+from server.store.changes import FURTHER
 from server.store.connection import Transaction
 from server.store.leases import Due, Lease
 from server.store.store import Store
 from server.store.topics import workspace_topic
 
 _METHODS = "worker"
-NO_REQUEST = service.ProposeActionsRequest()
-"""What a worker does by itself answers no request."""
-
 _ACTIONS = of_session_statement(ACTION.columns, locked=True)
 
 GOING_ON = Due(0, keeps=True)
@@ -59,36 +58,40 @@ class Turn:
         self.held = leases.fence(transaction, lease)
         self.session = desk.sessions.locked(transaction, lease.name)
         self.topics = {workspace_topic(lease.workspace)}
-        self._actions: dict[str, action_pb2.Action] | None = None
         self._said: list[event_pb2.Event] = []
 
     @property
     def is_final(self) -> bool:
         return self.session.state in agent_session_state.FINAL
 
+    @cached_property
+    def _by_name(self) -> dict[str, action_pb2.Action]:
+        key = {"workspace": self.lease.workspace, "session": self.lease.name.id}
+        rows = self.transaction.all(_ACTIONS, key)
+        read = [ACTION.read(action_pb2.Action, str(self.lease.name), row) for row in rows]
+        return {action.name: action for action in read}
+
     @property
     def actions(self) -> list[action_pb2.Action]:
         """All of the session's, in the order in which they were proposed, as they are now."""
-        if self._actions is None:
-            key = {"workspace": self.lease.workspace, "session": self.lease.name.id}
-            rows = self.transaction.all(_ACTIONS, key)
-            read = [ACTION.read(action_pb2.Action, str(self.lease.name), row) for row in rows]
-            self._actions = {action.name: action for action in read}
-        return list(self._actions.values())
+        return list(self._by_name.values())
 
     def actions_in(self, *states: action_state.State) -> list[action_pb2.Action]:
         return [action for action in self.actions if action.state in states]
 
-    def add_actions(self, proposed: Iterable[action_pb2.Action]) -> None:
-        """Says that these were proposed."""
-        self.actions  # noqa: B018 - they are locked before any is added
+    def lock_actions(self) -> None:
+        """Before what is to be locked after them."""
+        self._by_name  # noqa: B018
+
+    def added(self, proposed: Iterable[action_pb2.Action]) -> None:
+        """Takes in what was proposed, and says so."""
         for action in proposed:
-            assert self._actions is not None
-            self._actions[action.name] = action
+            self._by_name[action.name] = action
             self.say(about_action(action))
 
     def exception(self) -> exception_pb2.Exception | None:
         """That of the session, locked; None if it is about a signal."""
+        self.lock_actions()
         if not self.session.exception:
             return None
         name = ExceptionName.parse(self.session.exception)
@@ -125,7 +128,7 @@ class Turn:
         # Before it is recorded: the record has the times too.
         self.schedule(due)
         self.session = self.desk.sessions.replace(
-            self.transaction, self.lease.name, NO_REQUEST, self.session, apply
+            self.transaction, self.lease.name, FURTHER, self.session, apply
         )
         self.say(*about_session(self.session))
 
@@ -147,13 +150,21 @@ class Turn:
         self.say(about_action(moved))
         return moved
 
+    def approve(self, action: action_pb2.Action, decision: Decision) -> None:
+        """Approves an action by policy."""
+
+        def fill(approved: action_pb2.Action) -> None:
+            approved.approver = decision.policy
+            set_timestamp(approved.approve_time, self.held.now)
+
+        self.move_action(action, action_state.APPROVED, decision.reason, fill)
+
     def change_action(
         self, action: action_pb2.Action, apply: Callable[[action_pb2.Action], None]
     ) -> action_pb2.Action:
         name = ActionName.parse(action.name)
-        changed = self.desk.actions.replace(self.transaction, name, NO_REQUEST, action, apply)
-        assert self._actions is not None
-        self._actions[action.name] = changed
+        changed = self.desk.actions.replace(self.transaction, name, FURTHER, action, apply)
+        self._by_name[action.name] = changed
         return changed
 
     def change_exception(
@@ -162,7 +173,7 @@ class Turn:
         apply: Callable[[exception_pb2.Exception], None],
     ) -> exception_pb2.Exception:
         name = ExceptionName.parse(exception.name)
-        return self.desk.exceptions.replace(self.transaction, name, NO_REQUEST, exception, apply)
+        return self.desk.exceptions.replace(self.transaction, name, FURTHER, exception, apply)
 
     def key_of(self, action: action_pb2.Action) -> dict[str, Any]:
         id = ActionName.parse(action.name).id
@@ -172,10 +183,11 @@ class Turn:
 class Desk:
     """Where a worker finds what it works on, and changes it, as long as it holds the lease."""
 
-    def __init__(self, store: Store, longest_seconds: float) -> None:
-        """`longest_seconds` is what a transaction may take: no longer than a lease, so that one of
-        a worker that stands still doesn't keep others from its session."""
+    def __init__(self, store: Store, longest_seconds: float, approval_seconds: float) -> None:
+        """What people have to approve, and what a transaction may take: no longer than a lease, so
+        that one of a worker that stands still doesn't keep others from its session."""
         self.store = store
+        self.approval_seconds = approval_seconds
         self.sessions: Collection[pb.AgentSession, AgentSessionName] = Collection(
             store, AGENT_SESSION
         )

@@ -111,7 +111,8 @@ _PUT_BACK = Query(
     text(
         """
         UPDATE agent_sessions
-        SET due_time = clock_timestamp() + make_interval(secs => :seconds),
+        SET due_time = clock_timestamp()
+                + make_interval(secs => least(:seconds * power(2, attempts), 60)),
             attempts = CASE WHEN :counts THEN attempts ELSE greatest(attempts - 1, 0) END,
             lease = NULL, lease_until = NULL
         WHERE workspace = :workspace AND id = :id AND lease = CAST(:lease AS uuid)
@@ -214,7 +215,8 @@ def schedule(transaction: Transaction, lease: Lease, due: Due) -> None:
 
 
 def put_back(database: Database, lease: Lease, seconds: float, *, counts: bool) -> None:
-    """Gives up a lease; the session is due again after `seconds`. `counts`: as a failed attempt."""
+    """Gives up a lease; the session is due again after `seconds`, which double with each attempt,
+    and at most a minute. `counts`: this was an attempt, which failed."""
     given = {"seconds": seconds, "counts": counts}
     database.one(_PUT_BACK, _key(lease) | given)
 

@@ -1,0 +1,62 @@
+"""Secrets by reference: `env:NAME` or `file:NAME`, read each time one is sent.
+
+None is ever part of a message of an error.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+from server.domain.secret_references import ENV, parse
+
+_MOST = 16 * 1024
+"""Bytes."""
+_NOT_IN_HEADER = re.compile(r"[\x00-\x1f\x7f]")
+_MASK = "[secret]"
+
+
+class SecretMissing(Exception):
+    """There is no secret that could be sent; the message says which and why."""
+
+
+def read_secret(reference: str, directory: Path | None) -> str:
+    """Raises SecretMissing."""
+    try:
+        kind, name = parse(reference)
+    except ValueError:
+        raise SecretMissing(f"{reference} refers to no secret") from None
+    value = os.environ.get(name, "") if kind == ENV else _read_file(reference, name, directory)
+    value = value.strip("\r\n")
+    if not value:
+        where = "isn't set where this runs" if kind == ENV else "is empty"
+        raise SecretMissing(f"the secret {reference} {where}")
+    if _NOT_IN_HEADER.search(value):
+        raise SecretMissing(f"the secret {reference} can't be sent: it has a control character")
+    return value
+
+
+def _read_file(reference: str, name: str, directory: Path | None) -> str:
+    if directory is None:
+        raise SecretMissing(f"the secret {reference} needs the setting secrets_dir")
+    path = directory / name
+    if not path.is_file():
+        raise SecretMissing(f"the secret {reference} has no file in secrets_dir")
+    try:
+        with path.open("rb") as file:
+            return file.read(_MOST).decode()
+    except (OSError, UnicodeError):
+        raise SecretMissing(f"the secret {reference} can't be read") from None
+
+
+def masked(text: str, secret: str) -> str:
+    """The text without the secret, as it is and as JSON or a URL would write it."""
+    if not secret:
+        return text
+    plain, ascii = (json.dumps(secret, ensure_ascii=each)[1:-1] for each in (False, True))
+    for written in sorted(
+        {secret, plain, ascii, quote(secret), quote(secret, safe="")}, key=len, reverse=True
+    ):
+        text = text.replace(written, _MASK)
+    return text

@@ -1,0 +1,58 @@
+"""Has a reasoner work out what a session is about, and proposes what it concludes.
+
+What came of it is kept by `operations/session_progress.py`.
+"""
+
+from kintsugi.v1 import agent_session_pb2 as pb
+from kintsugi.v1.exception_pb2 import Exception as RunException
+
+from server.domain.agent_session_state import STARTED
+from server.domain.names import ExceptionName
+from server.operations import session_progress
+from server.operations.session_turn import Desk
+from server.sessions.journal import Journal
+from server.sessions.reasoner import Reasoner, Subject
+from server.sessions.task import OutOfTime, Task
+
+_MOST_ATTEMPTS = 5
+
+
+class Analysis:
+    """How sessions are analysed: by whom, and how long one may take, in seconds."""
+
+    def __init__(self, desk: Desk, reasoner: Reasoner, seconds: float) -> None:
+        self._desk = desk
+        self._reasoner = reasoner
+        self._seconds = seconds
+
+    def run(self, task: Task, standing: session_progress.Standing) -> bool:
+        """Analyses; answers whether something is to be executed right away.
+
+        Raises Stopped, LeaseLost, and whatever the reasoner does, which is tried again.
+        """
+        if standing.held.attempts >= _MOST_ATTEMPTS:
+            error = f"the analysis was begun {_MOST_ATTEMPTS} times, and never came to its end"
+            session_progress.fail(self._desk, task.lease, error)
+            return False
+        task.limit(self._seconds)
+        session = standing.session
+        if session.state == STARTED:
+            session = session_progress.begin_analysis(self._desk, task.lease)
+        try:
+            subject = self._subject(task, session)
+            conclusion = self._reasoner.analyse(subject, Journal(self._desk, task))
+            task.check()
+        except OutOfTime:
+            error = f"the analysis took longer than {self._seconds:g} s"
+            session_progress.fail(self._desk, task.lease, error)
+            return False
+        return session_progress.propose(self._desk, task.lease, conclusion)
+
+    def _subject(self, task: Task, session: pb.AgentSession) -> Subject:
+        lease = task.lease
+        return Subject(lease.workspace, lease.name.parent, session, self._exception(session))
+
+    def _exception(self, session: pb.AgentSession) -> RunException | None:
+        if not session.exception:
+            return None
+        return self._desk.exceptions.get(ExceptionName.parse(session.exception))

@@ -1,0 +1,173 @@
+"""The worker: takes sessions that are due, keeps its leases, and goes on with some at once.
+
+What is done with a session is in `course.py`; who has which is in `store/leases.py`.
+"""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+import structlog
+
+from server.domain.errors import DatabaseUnavailable, DeadlinePassed
+from server.operations.session_progress import Superseded
+from server.sessions.task import Stopped, Task
+from server.store import leases
+from server.store.connection import Database
+from server.store.leases import Lease, LeaseLost
+from server.store.listener import Listener
+from server.store.topics import EVERYTHING, SESSIONS
+
+_log = structlog.get_logger()
+
+_POLL_SECONDS = 1.0
+_BEATS = 6
+"""How often a lease is renewed within its time, at most each 0.5 s apart: so soon a cancelled
+session is noticed."""
+_BEAT_SECONDS = 0.5
+_PAUSE_SECONDS = 0.5
+"""After something failed, the first time; it doubles with each attempt."""
+
+
+class Pace(NamedTuple):
+    """How many sessions a worker has at once, and how long its leases are, in seconds."""
+
+    at_once: int
+    lease_seconds: float
+
+    @property
+    def share(self) -> int:
+        """The most of one workspace: some room is left for others, however long its take."""
+        return max(1, self.at_once - self.at_once // 4)
+
+
+class Runtime:
+    """Goes on with whatever is due, until it is closed."""
+
+    def __init__(
+        self, url: str, database: Database, follow: Callable[[Task], None], pace: Pace
+    ) -> None:
+        """`database` is for its own use alone, so that leases are kept however busy others are."""
+        self._database = database
+        self._follow = follow
+        self._pace = pace
+        self._tasks: set[Task] = set()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._closed = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._take, name="sessions", daemon=True),
+            threading.Thread(target=self._beat, name="leases", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._listener = Listener(url, self._heard)
+
+    def close(self, grace_seconds: float) -> None:
+        """Takes nothing more, has what can be interrupted let go of, waits for the rest a while.
+
+        What then is still under way is taken over when its lease is over.
+        """
+        self._listener.close()
+        self._closing.set()
+        self._wake.set()
+        deadline = time.monotonic() + grace_seconds
+        for task in self._running():
+            task.close()
+        while self._running() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self._closed.set()
+        for thread in self._threads:
+            thread.join(1)
+
+    def _heard(self, topics: Collection[str]) -> None:
+        if SESSIONS in topics or EVERYTHING in topics:
+            self._wake.set()
+
+    def _running(self) -> list[Task]:
+        with self._lock:
+            return list(self._tasks)
+
+    def _take(self) -> None:
+        while not self._closing.is_set():
+            self._wake.clear()
+            pause = _POLL_SECONDS
+            try:
+                self._begin_all(self._taken())
+            except (DatabaseUnavailable, DeadlinePassed):
+                pause = _jittered(_POLL_SECONDS)
+                self._closing.wait(pause)
+            except Exception:  # noqa: BLE001 - nobody else would take any
+                _log.exception("sessions can't be taken")
+            self._wake.wait(pause)
+
+    def _taken(self) -> list[Lease]:
+        running = [task.lease for task in self._running()]
+        free = self._pace.at_once - len(running)
+        if not free:
+            return []
+        counts = Counter(lease.workspace for lease in running)
+        return leases.take(self._database, self._pace.lease_seconds, free, self._pace.share, counts)
+
+    def _begin_all(self, taken: Collection[Lease]) -> None:
+        for lease in taken:
+            task = Task(lease)
+            with self._lock:
+                self._tasks.add(task)
+            threading.Thread(target=self._work, args=(task,), name="session", daemon=True).start()
+
+    def _work(self, task: Task) -> None:
+        try:
+            self._run(task)
+        finally:
+            with self._lock:
+                self._tasks.discard(task)
+            self._wake.set()
+
+    def _run(self, task: Task) -> None:
+        """Whatever happens, the session is let go of, or its lease runs out."""
+        try:
+            self._follow(task)
+        except LeaseLost:
+            pass
+        except (Stopped, Superseded):
+            self._put_back(task, 0, counts=False)
+        except (DatabaseUnavailable, DeadlinePassed):
+            self._put_back(task, _jittered(_PAUSE_SECONDS), counts=False)
+        except Exception:  # noqa: BLE001 - it is tried again, and given up after a while
+            _log.exception("a session failed", session=str(task.lease.name))
+            self._put_back(task, _jittered(_PAUSE_SECONDS), counts=True)
+
+    def _put_back(self, task: Task, seconds: float, *, counts: bool) -> None:
+        try:
+            leases.put_back(self._database, task.lease, seconds, counts=counts)
+        except (DatabaseUnavailable, DeadlinePassed):
+            """Its lease runs out."""
+
+    def _beat(self) -> None:
+        pause = min(self._pace.lease_seconds / _BEATS, _BEAT_SECONDS)
+        while not self._closed.wait(pause):
+            try:
+                self._renew()
+            except (DatabaseUnavailable, DeadlinePassed):
+                continue
+            except Exception:  # noqa: BLE001 - nobody else would renew them
+                _log.exception("leases can't be renewed")
+
+    def _renew(self) -> None:
+        tasks = self._running()
+        if not tasks:
+            return
+        states = leases.renew(
+            self._database, self._pace.lease_seconds, [task.lease for task in tasks]
+        )
+        for task in tasks:
+            task.seen(states.get(task.lease.token))
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(0.5, 1.5)  # noqa: S311

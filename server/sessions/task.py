@@ -1,0 +1,59 @@
+"""A session that this worker has, from taking it to letting it go, and why it may have to stop.
+
+What is done with it is in `analysis.py` and `execution.py`.
+"""
+
+import threading
+import time
+
+from server.domain.agent_session_state import FINAL
+from server.store.leases import Lease
+
+
+class Stopped(Exception):
+    """The session isn't to be worked on any more; the message says why."""
+
+
+class OutOfTime(Stopped):
+    """It took longer than it may."""
+
+
+class Task:
+    """One session that is worked on. `stop` is set when that has to end soon."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.stop = threading.Event()
+        self._is_closing = False
+        self._why = ""
+        self._deadline = float("inf")
+
+    def limit(self, seconds: float) -> None:
+        """From now on it may take so long."""
+        self._deadline = time.monotonic() + seconds
+
+    def end(self, why: str) -> None:
+        """Has it stop."""
+        if not self.stop.is_set():
+            self._why = why
+            self.stop.set()
+
+    def close(self) -> None:
+        """Has it stop where it can be taken up again without harm."""
+        self._is_closing = True
+
+    def seen(self, state: int | None) -> None:
+        """Takes in how the session stands in the database; None if it is another worker's."""
+        if state is None:
+            self.end("another worker has it")
+        elif state in FINAL:
+            self.end("it was ended")
+
+    def check(self) -> None:
+        """Raises Stopped if it has to stop."""
+        if self.stop.is_set():
+            raise Stopped(self._why)
+        if self._is_closing:
+            raise Stopped("the worker ends")
+        if time.monotonic() > self._deadline:
+            raise OutOfTime
