@@ -112,11 +112,7 @@ def services(store: Store, hub: Hub, settings: Settings) -> list[Served]:
         (action, add_ActionServiceServicer_to_server, ActionService(sessions)),
         (agent_session, add_AgentSessionServiceServicer_to_server, agent_sessions),
         (audit, add_AuditServiceServicer_to_server, AuditService(store, hub)),
-        (
-            connectors,
-            add_ConnectorServiceServicer_to_server,
-            ConnectorService(store, Sender(settings.secrets_dir)),
-        ),
+        (connector, add_ConnectorServiceServicer_to_server, connectors),
         (events, add_EventServiceServicer_to_server, EventService(store, hub)),
         (event_source, add_EventSourceServiceServicer_to_server, EventSourceService(hub)),
         (exceptions, add_ExceptionServiceServicer_to_server, ExceptionService(store, hub)),

@@ -1,4 +1,4 @@
-"""The settings of a server process and of a worker, read from flags and `KINTSUGI_*` variables in one place.
+"""The settings of servers and workers, read from flags and `KINTSUGI_*` variables in one place.
 
 What `kintsugi up` starts around the servers has its own flags, in `cli/up.py`.
 """

@@ -239,8 +239,8 @@ def put_back(database: Database, lease: Lease, seconds: float, *, counts: bool) 
 
 
 def wake_withdrawn(database: Database) -> int:
-    """Has workers look at sessions that wait for a person, but whose exception is no longer PENDING;
-    answers how many. Locks nothing of the exceptions."""
+    """Has workers look at sessions that wait for a person, and whose exception isn't PENDING any
+    more; answers how many. Locks no exception."""
     return len(database.all(_WAKE_WITHDRAWN, {}))
 
 
