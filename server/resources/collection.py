@@ -46,7 +46,11 @@ def nothing_else(_transaction: Transaction, _before: M, _after: M) -> Iterable[s
     return ()
 
 
-def _as_it_is(_message: Message) -> None:
+def _as_it_is(_before: Message, _after: Message) -> None:
+    pass
+
+
+def _no_more(_transaction: Transaction, _before: Message) -> None:
     pass
 
 
@@ -94,9 +98,10 @@ class Collection(Generic[M, N]):
         message: M,
         request: UpdateRequest,
         also: Also[M] = nothing_else,
-        revise: Callable[[M], None] = _as_it_is,
+        revise: Callable[[M, M], None] = _as_it_is,
     ) -> M:
-        """Changes fields (AIP-134); where they differ then, `revise` may change further ones.
+        """Changes fields (AIP-134); where they differ then, `revise`, given the resource as it was
+        and as it will be, may change further ones.
 
         Raises NotFound, EtagMismatch, InvalidFields.
         """
@@ -110,7 +115,7 @@ class Collection(Generic[M, N]):
             FieldMask(paths=fields).MergeMessage(message, stored)
             self._check(name, stored)
             if self.resource.write(stored) != self.resource.write(before):
-                revise(stored)
+                revise(before, stored)
 
         return self.change(name, request, _etag(message), take_over, also)
 
@@ -141,7 +146,11 @@ class Collection(Generic[M, N]):
         return once(self.store, workspace, request, work, lambda _: self.get(name))
 
     def delete(
-        self, name: N, request: MutationRequest, etag: str, also: Callable[[Transaction, M], None]
+        self,
+        name: N,
+        request: MutationRequest,
+        etag: str,
+        also: Callable[[Transaction, M], None] = _no_more,
     ) -> None:
         """Deletes one resource for good (AIP-135); `also` is done in the same transaction.
 

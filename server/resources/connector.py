@@ -10,6 +10,7 @@ from kintsugi.v1.risk_pb2 import Risk
 
 import filters
 from filters import Enum, Schema, Timestamp
+from server.domain.connector_rules import violations
 from server.domain.errors import Violation
 from server.domain.names import ConnectorName, WorkspaceName
 from server.resources.resource import Make, Resource
@@ -55,8 +56,8 @@ def _write(connector: pb.Connector) -> dict[str, Any]:
     }
 
 
-def _violations(_: ConnectorName, __: pb.Connector) -> list[Violation]:
-    return []
+def _violations(_: ConnectorName, connector: pb.Connector) -> list[Violation]:
+    return violations(connector)
 
 
 def _scope_key(store: Store, workspace: WorkspaceName) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from server.resources.access_token import ACCESS_TOKEN
 from server.resources.action import ACTION
 from server.resources.agent_session import AGENT_SESSION
 from server.resources.audit_entry import AUDIT_ENTRY
+from server.resources.connector import CONNECTOR
 from server.resources.event import EVENT
 from server.resources.exception import EXCEPTION
 from server.resources.guide_entry import GUIDE_ENTRY, GUIDE_ENTRY_REVISION
@@ -26,6 +27,7 @@ DESCRIBED = {
     "guideEntries": GUIDE_ENTRY.filters,
     "agentSessions": AGENT_SESSION.filters,
     "actions": ACTION.filters,
+    "connectors": CONNECTOR.filters,
     "auditEntries": AUDIT_ENTRY.filters,
     "members": MEMBER.filters,
     "accessTokens": ACCESS_TOKEN.filters,

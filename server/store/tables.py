@@ -200,6 +200,11 @@ guide_entries = Table(
     PrimaryKeyConstraint("workspace", "id"),
     Index("guide_entries_newest", "workspace", "create_time", "id"),
     Index("guide_entries_automation", "workspace", "automation", "create_time", "id"),
+    Index(
+        "guide_entries_fingerprint",
+        *("workspace", "fingerprint"),
+        postgresql_where=text("fingerprint IS NOT NULL"),
+    ),
 )
 """Each in its newest version. `approved` is the major of the version in use, 0 if there is none.
 

@@ -14,6 +14,7 @@ from kintsugi.v1.access_service_pb2_grpc import AccessServiceStub
 from kintsugi.v1.action_service_pb2_grpc import ActionServiceStub
 from kintsugi.v1.agent_session_service_pb2_grpc import AgentSessionServiceStub
 from kintsugi.v1.audit_service_pb2_grpc import AuditServiceStub
+from kintsugi.v1.connector_service_pb2_grpc import ConnectorServiceStub
 from kintsugi.v1.error_reason_pb2 import ErrorReason
 from kintsugi.v1.event_service_pb2_grpc import EventServiceStub
 from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceStub
@@ -36,6 +37,7 @@ class Client:
         self.actions = ActionServiceStub(self.channel)
         self.agent_sessions = AgentSessionServiceStub(self.channel)
         self.audit = AuditServiceStub(self.channel)
+        self.connectors = ConnectorServiceStub(self.channel)
         self.events = EventServiceStub(self.channel)
         self.exceptions = ExceptionServiceStub(self.channel)
         self.guide_entries = GuideEntryServiceStub(self.channel)

@@ -264,8 +264,8 @@ class TestConnectorRequest(_message.Message):
     Format: organizations/{organization}/workspaces/{workspace}/connectors/{connector}
     """
     exception: _builtins.str
-    """Optional. The exception whose fields are put in; without one they are
-    empty.
+    """Optional. The exception whose fields are put in; without one, a template
+    that has a place for one can't be rendered.
     Format: organizations/{organization}/workspaces/{workspace}/exceptions/{exception}
     """
     send: _builtins.bool

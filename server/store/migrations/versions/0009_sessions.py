@@ -11,6 +11,7 @@ def upgrade() -> None:
     op.execute(_ACTIONS)
     op.execute(_CONNECTORS)
     op.execute(_LEARNED)
+    op.execute(_KNOWN)
 
 
 _SESSIONS = """
@@ -140,4 +141,9 @@ ALTER TABLE guide_entry_revisions
     ADD COLUMN action_risk smallint NOT NULL DEFAULT 0,
     ADD COLUMN self_resolving boolean NOT NULL DEFAULT false,
     ADD COLUMN fingerprint bytea;
+"""
+
+_KNOWN = """
+CREATE INDEX guide_entries_fingerprint ON guide_entries (workspace, fingerprint)
+    WHERE fingerprint IS NOT NULL;
 """
