@@ -96,10 +96,11 @@ def services(store: Store, hub: Hub, settings: Settings) -> list[Served]:
     sessions = AgentSessions(store, settings.approval_seconds)
     # The other half of the threads is for calls that don't wait.
     agent_sessions = AgentSessionService(sessions, waiting=settings.threads // 2 or 1)
+    connectors = ConnectorService(store, Sender(settings.secrets_dir))
     action = action_service_pb2.DESCRIPTOR.services_by_name["ActionService"]
     agent_session = agent_session_service_pb2.DESCRIPTOR.services_by_name["AgentSessionService"]
     audit = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
-    connectors = connector_service_pb2.DESCRIPTOR.services_by_name["ConnectorService"]
+    connector = connector_service_pb2.DESCRIPTOR.services_by_name["ConnectorService"]
     events = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
     event_source = event_source_service_pb2.DESCRIPTOR.services_by_name["EventSourceService"]
     access = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]
@@ -111,7 +112,7 @@ def services(store: Store, hub: Hub, settings: Settings) -> list[Served]:
         (action, add_ActionServiceServicer_to_server, ActionService(sessions)),
         (agent_session, add_AgentSessionServiceServicer_to_server, agent_sessions),
         (audit, add_AuditServiceServicer_to_server, AuditService(store, hub)),
-        (connectors, add_ConnectorServiceServicer_to_server, ConnectorService(store, Sender(settings.secrets_dir))),
+        (connector, add_ConnectorServiceServicer_to_server, connectors),
         (events, add_EventServiceServicer_to_server, EventService(store, hub)),
         (event_source, add_EventSourceServiceServicer_to_server, EventSourceService(hub)),
         (exceptions, add_ExceptionServiceServicer_to_server, ExceptionService(store, hub)),

@@ -19,8 +19,8 @@ _MOST = 2 * 1024 * 1024
 class Line:
     """A connected socket that doesn't block, used with patience.
 
-    `is_used` says whether anything of a request may have left, `is_ended` whether a read has come to
-    the end of what the target says.
+    `is_used` says whether anything of a request may have left, `is_ended` whether the last read
+    came to the end of what the target says.
     """
 
     def __init__(self, sock: socket.socket, patience: Patience) -> None:

@@ -11,6 +11,8 @@ from kintsugi.v1 import event_pb2, event_service_pb2
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
 from kintsugi.v1.access_service_pb2_grpc import AccessServiceStub
+from kintsugi.v1.action_service_pb2_grpc import ActionServiceStub
+from kintsugi.v1.agent_session_service_pb2_grpc import AgentSessionServiceStub
 from kintsugi.v1.audit_service_pb2_grpc import AuditServiceStub
 from kintsugi.v1.connector_service_pb2_grpc import ConnectorServiceStub
 from kintsugi.v1.error_reason_pb2 import ErrorReason
@@ -32,6 +34,8 @@ class Client:
         self.token = token
         self.channel = authorized(grpc.insecure_channel(f"127.0.0.1:{port}"), token)
         self.access = AccessServiceStub(self.channel)
+        self.actions = ActionServiceStub(self.channel)
+        self.agent_sessions = AgentSessionServiceStub(self.channel)
         self.audit = AuditServiceStub(self.channel)
         self.connectors = ConnectorServiceStub(self.channel)
         self.events = EventServiceStub(self.channel)
