@@ -41,9 +41,8 @@ class Failed:
 
     @property
     def id(self) -> str:
-        return done(
-            self.stack, "exceptions", "list", "--ids", "--filter", f"run = {self.run}"
-        ).strip()
+        matching = f"run = {self.run}"
+        return done(self.stack, "exceptions", "list", "--ids", "--filter", matching).strip()
 
     def session(self) -> Any:
         return json.loads(done(self.stack, "sessions", "show", self.id, "--json"))
@@ -72,7 +71,7 @@ def fail(stack: Any, tmp_path: Path, automation: str, until: Until) -> Iterator[
 
     def start(*flags: str, at: Any = stack) -> Failed:
         started.append(Failed(at, directory, automation, *flags))
-        assert until(lambda: started[-1].is_waiting(), 60), started[-1].exec.told
+        assert until(started[-1].is_waiting, 60), started[-1].exec.told
         return started[-1]
 
     yield start
