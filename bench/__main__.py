@@ -22,6 +22,7 @@ from bench import (
     page,
     read,
     rest,
+    sessions,
     streams,
     write_ahead,
 )
@@ -38,6 +39,7 @@ ON_STAGE = {
     "create": create.run,
     "batch": batch.run,
     "streams": streams.run,
+    "sessions": sessions.run,
     "write_ahead": write_ahead.run,
 }
 BY_THEMSELVES = ("filters", "ranking", "sizes")

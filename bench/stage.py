@@ -22,6 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from bench import cores
 from bench.load import Request
+from server.domain.fingerprint import fingerprint
 from server.launch import child, envoy
 from server.launch.child import Child
 from server.launch.postgres import Postgres
@@ -36,7 +37,7 @@ _REPOSITORY = Path(__file__).resolve().parents[1]
 _FILL = """
     INSERT INTO exceptions (
         workspace, id, automation, run, start_byte, end_byte, message, execution_id, stage,
-        identity, state, description, "group", assignee, extra,
+        identity, state, description, "group", assignee, extra, resolution_note, fingerprint,
         create_time, update_time, last_occurrence_time
     )
     SELECT
@@ -45,6 +46,7 @@ _FILL = """
         sha256(n::text::bytea), 1 + n %% 3, 'Row ' || n || ' has no total.', 'missing_values',
         'users/ada',
         jsonb_build_object('exit_code', '1', 'host', 'worker-' || n %% 8, 'command', 'sum.py'),
+        CASE 1 + n %% 3 WHEN 2 THEN 'Added the total of row ' || n ELSE '' END, %(fingerprint)s,
         now() - (%(rows)s - n) * interval '1 second', now(), now()
     FROM workspaces, generate_series(1, %(rows)s) AS n
     WHERE organization = 'local' AND id = 'default'
@@ -144,7 +146,8 @@ def database(directory: Path) -> Iterator[Postgres]:
 def _fill(url: str) -> None:
     migrate(url)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(_FILL, {"rows": EXCEPTIONS})
+        print_of_all = fingerprint("KeyError: 'total' in row 1 of invoices.csv")
+        connection.execute(_FILL, {"rows": EXCEPTIONS, "fingerprint": print_of_all})
         settle(connection)
 
 
