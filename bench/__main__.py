@@ -40,7 +40,7 @@ ON_STAGE = {
     "streams": streams.run,
     "write_ahead": write_ahead.run,
 }
-BY_THEMSELVES = ("filters", "sizes")
+BY_THEMSELVES = ("filters", "ranking", "sizes")
 RESULTS = Path(__file__).with_name("results.json")
 _WIDTH = 56
 

@@ -198,7 +198,7 @@ _INDENTED = (" ", "\t")
 
 def kind_of(message: str) -> FailureKind | None:
     """The first kind whose words stand in the message's headline, or else around it."""
-    for text in (headline(message), _ends(message)):
+    for text in (headline(message), ends(message)):
         for kind in _KINDS:
             if kind.pattern.search(text):
                 return kind
@@ -207,13 +207,13 @@ def kind_of(message: str) -> FailureKind | None:
 
 def error_type(message: str) -> str:
     """`KeyError`, `PSQLException`; empty where the message names none."""
-    found = _TYPE.findall(headline(message)) or _TYPE.findall(_ends(message))
+    found = _TYPE.findall(headline(message)) or _TYPE.findall(ends(message))
     return found[-1] if found else ""
 
 
 def http_status(message: str) -> str:
     """`502`; empty where the message names none."""
-    found = _HTTP.search(_ends(message))
+    found = _HTTP.search(ends(message))
     return found[1] if found else ""
 
 
@@ -222,19 +222,20 @@ def headline(message: str) -> str:
 
     Of a Python traceback the last, of a Java one the innermost cause, else the first with anything.
     """
-    ends = _ends(message)
-    if causes := _CAUSE.findall(ends):
+    text = ends(message)
+    if causes := _CAUSE.findall(text):
         return str(causes[-1]).strip()
-    lines = [line for line in ends.splitlines() if line.strip()]
+    lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return ""
-    if _TRACEBACK in ends:
+    if _TRACEBACK in text:
         outer = [line for line in lines if not line.startswith(_INDENTED)]
         return outer[-1].strip() if outer else lines[-1].strip()
     return lines[0].strip()
 
 
-def _ends(message: str) -> str:
+def ends(message: str) -> str:
+    """The message, or of a long one its beginning and its end."""
     if len(message) <= 2 * _WINDOW:
         return message
     return f"{message[:_WINDOW]}\n{message[-_WINDOW:]}"

@@ -171,7 +171,7 @@ def _guides() -> Query:
         *(e.id.in_(some) for some in (same, own.limit(OWN_GUIDES), others.limit(OTHER_GUIDES)))
     )
     texts = [func.left(r[name], LONGEST_TEXT) for name in GUIDE_TEXTS]
-    is_same = func.coalesce(r.fingerprint == _FINGERPRINT, literal_column("false"))
+    is_same = func.coalesce(e.fingerprint == _FINGERPRINT, literal_column("false"))
     return Query(
         select(e.id, e.automation, is_same, *texts, *(r[name] for name in _GUIDE_COLUMNS))
         .select_from(guide_entries)
