@@ -11,6 +11,7 @@ import click
 COMMANDS = {
     "up": ("cli.up:up", "Start everything on this machine; Ctrl-C stops it."),
     "serve": ("cli.serve:serve", "Run one gRPC server process."),
+    "worker": ("cli.worker:worker", "Run agent sessions."),
     "migrate": ("cli.migrate:migrate", "Bring a database to the newest schema."),
     "doctor": ("cli.doctor:doctor", "Check a deployment, and say what is wrong with it."),
     "exec": ("cli.exec:exec_", "Run a job; its failure becomes an exception."),

@@ -13,6 +13,7 @@ from server.domain import action_state, agent_session_state
 from server.domain.call import current_call
 from server.domain.errors import IllegalTransition, InvalidFields, Violation
 from server.domain.names import ActionName, AgentSessionName
+from server.failpoints import AFTER_COMMIT_BEFORE_REPLY, failpoint
 from server.operations.opened_session import AgentSessions, OpenedSession
 from server.operations.proposals import connectors_for, why_changed
 from server.resources.timestamps import set_timestamp
@@ -35,7 +36,9 @@ def execute(sessions: AgentSessions, request: service.ExecuteActionsRequest) -> 
             opened.put_to_work(request.note)
             _decide(opened, chosen, action_state.APPROVED)
             opened.move(agent_session_state.EXECUTING)
-            return opened.answer()
+            answer = opened.answer()
+        failpoint(AFTER_COMMIT_BEFORE_REPLY)
+        return answer
 
     workspace = sessions.store.workspace_key(name.parent)
     return once(sessions.store, workspace, request, work, lambda _: sessions.get(name))

@@ -8,7 +8,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from kintsugi.v1 import action_pb2, agent_session_service_pb2, connector_pb2, connector_service_pb2
+import grpc
+from kintsugi.v1 import (
+    action_pb2,
+    action_service_pb2,
+    agent_session_service_pb2,
+    connector_pb2,
+    connector_service_pb2,
+)
 from kintsugi.v1 import agent_session_pb2 as pb
 from kintsugi.v1.action_service_pb2_grpc import ActionServiceStub
 from kintsugi.v1.agent_session_service_pb2_grpc import AgentSessionServiceStub
@@ -105,7 +112,9 @@ class Sessions:
         self.actions = ActionServiceStub(client.channel)
 
     def start(self, exception: str = "", **fields: Any) -> pb.AgentSession:
-        session = pb.AgentSession(exception=exception or self._client.raise_one().name, **fields)
+        if "signal" not in fields:
+            fields["exception"] = exception or self._client.raise_one().name
+        session = pb.AgentSession(**fields)
         request = agent_session_service_pb2.CreateAgentSessionRequest(
             parent=WORKSPACE, agent_session=session
         )
@@ -152,6 +161,41 @@ class Sessions:
                 parent=WORKSPACE, connector=connector, connector_id=action_type
             )
         )
+
+    def change_connector(self, action_type: str = "reprocess", **fields: Any) -> None:
+        name = f"{WORKSPACE}/connectors/{action_type}"
+        request = connector_service_pb2.UpdateConnectorRequest(
+            connector=connector_pb2.Connector(name=name, **fields), update_mask={"paths": fields}
+        )
+        self._client.connectors.UpdateConnector(request)
+
+    def claim(self, action: str) -> None:
+        """Takes a `retry_run` as soon as it can be."""
+
+        def taken() -> bool:
+            request = action_service_pb2.ClaimActionRequest(name=action, claim_id="tests")
+            try:
+                self.actions.ClaimAction(request)
+            except grpc.RpcError:
+                return False
+            return True
+
+        self.wait_until(taken)
+
+    def run_again(self, action: str, exit_code: int) -> None:
+        self.claim(action)
+        request = action_service_pb2.ReportActionRequest(
+            name=action, claim_id="tests", exit_code=exit_code
+        )
+        self.actions.ReportAction(request)
+
+    def wait_until(self, condition: Callable[[], Any]) -> Any:
+        """What the condition is when it is true."""
+        deadline = time.monotonic() + SECONDS
+        while not (found := condition()):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        return found
 
     def said(self, session: pb.AgentSession) -> list[str]:
         """What was said in the thread, oldest first."""
