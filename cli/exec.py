@@ -9,13 +9,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import TYPE_CHECKING
 
 import click
 
 from cli import names
 from cli.run import process, signals
 from cli.settings import quiet_grpc
-from cli.terminal import resolve_command, say
+from cli.terminal import look_command, resolve_command, say
+
+if TYPE_CHECKING:
+    from kintsugi.v1 import exception_pb2 as pb
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -127,8 +131,6 @@ def _given_up(job: Job, outcome: process.Outcome, attempt: int) -> process.Outco
 def _raise_and_follow(job: Job, attempts: list[process.Outcome], execution_id: str) -> bool:
     """Whether it is to run again. Adds the attempts that sessions were approved to make."""
     with quiet_grpc():
-        from kintsugi.v1 import exception_pb2 as pb
-
         from cli.client import Client
         from cli.connection import Connection
         from cli.run.follow import follow
@@ -137,7 +139,7 @@ def _raise_and_follow(job: Job, attempts: list[process.Outcome], execution_id: s
         from cli.session_client import ActionClient
         from cli.threads import Threads
 
-    def described(outcome: process.Outcome) -> pb.Exception:
+    def described(outcome: process.Outcome) -> "pb.Exception":
         return describe(outcome, job.command, job.run, execution_id, with_output=job.send_output)
 
     def again() -> process.Outcome:
@@ -146,25 +148,32 @@ def _raise_and_follow(job: Job, attempts: list[process.Outcome], execution_id: s
 
     connection = Connection.from_environment()
     client, broken = Client(connection), described(attempts[0])
-    waits = job.wait != 0 and not attempts[0].signals
-    if waits:
+    if waits := job.wait != 0 and not attempts[0].signals:
         broken.extra["retry"] = "exec"
     exception = client.create(broken)
     say(f"raised exception #{exception.number}: {exception.message}")
-    say(f"when it is repaired: {resolve_command(exception.name)}")
     if not waits:
+        say(f"when it is repaired: {resolve_command(exception.name)}")
         return False
+    say(f"to have it looked into: {look_command(exception.name)}")
+    say(f"or, when it is repaired: {resolve_command(exception.name)}")
     say("waiting; Ctrl-C gives up")
     actions = ActionClient(connection)
     retries = Retries(actions, exception.name, again, lambda outcome: described(outcome).message)
     seen = follow(client, Threads(connection), exception, job.wait, retries.look)
+    return _is_to_run(seen, works=attempts[-1].code == 0)
+
+
+def _is_to_run(seen: "pb.Exception | None", *, works: bool) -> bool:
+    """What follows from how the waiting ended; `works` says that the last attempt did."""
+    from kintsugi.v1 import exception_pb2 as pb
+
     if seen is None:
         say("nobody resolved it in time")
-    elif seen.state == pb.EXCEPTION_STATE_RESOLVED:
-        note = f": {seen.resolution_note}" if seen.resolution_note else ""
-        works = attempts[-1].code == 0
-        say(f"resolved by {seen.resolver}{note}{'' if works else '; running it again'}")
-        return not works
-    else:
+        return False
+    if seen.state != pb.EXCEPTION_STATE_RESOLVED:
         say("archived; giving up")
-    return False
+        return False
+    note = f": {seen.resolution_note}" if seen.resolution_note else ""
+    say(f"resolved by {seen.resolver}{note}{'' if works else '; running it again'}")
+    return not works

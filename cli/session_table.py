@@ -139,14 +139,14 @@ def _action_row(number: int, action: action_pb2.Action) -> Iterator[Text]:
 
 def _print_proposal(console: Console, number: int, action: action_pb2.Action) -> None:
     """What exactly is approved with it."""
-    lines = [f"{step.order}. {step.description} {step.api_call}".rstrip() for step in action.steps]
+    lines = [f"{step.description} {step.api_call}".rstrip() for step in action.steps]
     if action.HasField("request"):
         lines.append(f"sends {action.request.method} {action.request.url}")
         lines += [action.request.body] if action.request.body else []
     elif action.parameters.fields:
         lines.append(f"with {json_line(action.parameters)}")
     for line in lines:
-        console.print(Text(f"  {number}  ", style="bright_black"), plain(line), sep="")
+        console.print(Text(f"  {number}: ", style="bright_black"), plain(line), sep="")
 
 
 def _state(name: str) -> Text:

@@ -331,23 +331,22 @@ def test_what_is_cancelled_before_anybody_took_it_is_not_run(
 
 
 @pytest.mark.parametrize(
-    ("exit_code", "error", "state", "said"),
+    ("told", "error"),
     [
-        (0, "", Action.STATE_SUCCEEDED, ""),
-        (3, "", Action.STATE_FAILED, "the command ended with exit code 3"),
-        (1, "KeyError: 'total'", Action.STATE_FAILED, "KeyError: 'total'"),
+        ({}, ""),
+        ({"exit_code": 3}, "the command ended with exit code 3"),
+        ({"exit_code": 1, "error": "KeyError: 'total'"}, "KeyError: 'total'"),
     ],
 )
 def test_how_a_run_ended_is_the_result(
-    client: Client, worker: Worker, exit_code: int, error: str, state: int, said: str
+    client: Client, worker: Worker, told: dict[str, Any], error: str
 ) -> None:
     action = running(client, worker)
     claim(client, action)
-    ended = report(client, action, exit_code=exit_code, error=error)
-    assert ended.state == state
-    assert ended.result.success == (exit_code == 0)
-    assert ended.result.error == said
-    assert dict(ended.result.response) == {"exit_code": exit_code}
+    ended = report(client, action, **told)
+    assert ended.state == (Action.STATE_FAILED if error else Action.STATE_SUCCEEDED)
+    assert (ended.result.success, ended.result.error) == (not error, error)
+    assert dict(ended.result.response) == {"exit_code": told.get("exit_code", 0)}
     assert ended.result.HasField("execute_time")
     assert ended.result.duration.ToMicroseconds() > 0
     assert get_action(client, action) == ended

@@ -4,8 +4,9 @@ No worker runs here; what one would write is written by `sessions.Worker`.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import grpc
@@ -15,6 +16,12 @@ from google.rpc import error_details_pb2
 from kintsugi.v1 import agent_session_pb2 as pb
 from kintsugi.v1 import agent_session_service_pb2 as service
 
+from server.operations import session_progress
+from server.operations.session_turn import Desk
+from server.store import leases
+from server.store.connection import Database
+from server.store.notifier import Notifier
+from server.store.store import Store
 from tests.integration.client import Client, detail, reason, violations
 from tests.integration.sessions import (
     ANALYZING,
@@ -341,38 +348,53 @@ def losers(found: list[str]) -> list[str]:
     return lost
 
 
+def races(
+    client: Client,
+    worker: Worker,
+    calls: Callable[[pb.AgentSession], Sequence[Callable[[], Any]]],
+    *types: str,
+) -> Iterator[tuple[pb.AgentSession, list[str]]]:
+    """New sessions, and what came of the calls on each, all made at once."""
+    for _ in range(15):
+        session = waiting(client, worker, *types)
+        yield session, outcomes(*calls(session))
+
+
 def test_of_many_approvals_one_counts(client: Client, worker: Worker) -> None:
-    for _ in range(10):
-        session = waiting(client, worker)
-        [action] = session.actions
-        found = outcomes(*[lambda: execute(client, session.name, action)] * 12)
-        for lost in losers(found):
-            assert f"{action.name} is APPROVED, by users/local, and not PROPOSED" in lost
+    def approve(session: pb.AgentSession) -> list[Callable[[], Any]]:
+        return [lambda: execute(client, session.name, *session.actions)] * 12
+
+    for session, found in races(client, worker, approve):
+        why = f"{session.actions[0].name} is APPROVED, by users/local, and not PROPOSED"
+        assert all(why in lost for lost in losers(found))
         assert get(client, session.name).state == EXECUTING
 
 
+PAIRS = [(0, 1), (1, 2), (2, 0)] * 3
+
+
 def test_of_approvals_that_overlap_one_counts_whole(client: Client, worker: Worker) -> None:
-    for _ in range(10):
-        session = waiting(client, worker, "retry_run", "retry_run", "retry_run")
-        a, b, c = session.actions
-        pairs = [(a, b), (b, c), (c, a)] * 3
-        found = outcomes(
-            *(lambda pair=pair: execute(client, session.name, *pair) for pair in pairs)
-        )
+    def approve(session: pb.AgentSession) -> list[Callable[[], Any]]:
+        actions = session.actions
+        return [partial(execute, client, session.name, actions[a], actions[b]) for a, b in PAIRS]
+
+    for session, found in races(client, worker, approve, *["retry_run"] * 3):
         losers(found)
-        won = {each.name for each in pairs[found.index("OK")]}
         actions = get(client, session.name).actions
-        assert {each.name for each in actions if each.state == APPROVED} == won
+        won = {at for at, each in enumerate(actions) if each.state == APPROVED}
+        assert won == set(PAIRS[found.index("OK")])
 
 
 def test_of_approval_and_cancelling_one_counts_first(client: Client, worker: Worker) -> None:
     """An approved session can be cancelled still; a cancelled one can't be approved."""
-    for _ in range(15):
-        session = waiting(client, worker)
-        approve, stop = outcomes(
+
+    def both(session: pb.AgentSession) -> list[Callable[[], Any]]:
+        return [
             lambda: execute(client, session.name, *session.actions),
             lambda: cancel(client, session.name),
-        )
+        ]
+
+    for session, (approve, stop) in races(client, worker, both):
         assert stop == "OK"
         found = get(client, session.name)
         assert found.state == CANCELLED
@@ -385,40 +407,55 @@ def test_of_approval_and_cancelling_one_counts_first(client: Client, worker: Wor
 def test_with_an_etag_exactly_one_of_approval_and_cancelling_counts(
     client: Client, worker: Worker
 ) -> None:
-    for _ in range(15):
-        session = waiting(client, worker)
-        found = outcomes(
+    def both(session: pb.AgentSession) -> list[Callable[[], Any]]:
+        return [
             lambda: execute(client, session.name, *session.actions, etag=session.etag),
             lambda: cancel(client, session.name, etag=session.etag),
-        )
+        ]
+
+    for _, found in races(client, worker, both):
         [lost] = [each for each in found if each != "OK"]
         assert lost.startswith("ABORTED: ")
 
 
 def test_of_approval_and_rejection_one_counts(client: Client, worker: Worker) -> None:
-    for _ in range(15):
-        session = waiting(client, worker)
-        [action] = session.actions
-        found = outcomes(
-            lambda: execute(client, session.name, action),
-            lambda: reject(client, session.name, action),
-        )
+    def both(session: pb.AgentSession) -> list[Callable[[], Any]]:
+        return [
+            lambda: execute(client, session.name, *session.actions),
+            lambda: reject(client, session.name, *session.actions),
+        ]
+
+    for session, found in races(client, worker, both):
         losers(found)
         state = get(client, session.name).actions[0].state
         assert state == (APPROVED if found[0] == "OK" else REJECTED)
 
 
-def test_of_approval_and_expiry_one_counts(client: Client, worker: Worker) -> None:
-    """What an approval found in time stays approved; what it found too late is told so."""
-    for _ in range(15):
-        session = waiting(client, worker)
-        approve, _ = outcomes(
-            lambda: execute(client, session.name, *session.actions),
-            lambda: worker.expire(session.name),
-        )
-        assert approve == "OK" or "has expired" in approve
-        state = get(client, session.name).state
-        assert state == (EXECUTING if approve == "OK" else AWAITING)
+def test_of_approval_and_expiry_one_counts(client: Client, worker: Worker, database: str) -> None:
+    """Here a worker's own transaction lets it expire, as soon as it may."""
+    connections, notifier = Database(database, connections=2), Notifier(database)
+    desk = Desk(Store(connections, notifier), longest_seconds=30, approval_seconds=1)
+
+    def expire() -> None:
+        while not (taken := leases.take(connections, 30, 1, 1, {})):
+            pass
+        if session_progress.look(desk, taken[0]).session.state == AWAITING:
+            session_progress.expire(desk, taken[0])
+
+    def both(session: pb.AgentSession) -> list[Callable[[], Any]]:
+        worker.analyse(session.name, expires="20 ms")
+        return [lambda: execute(client, session.name, *session.actions), expire]
+
+    for session, (approve, _) in races(client, worker, both):
+        found = get(client, session.name)
+        [action] = found.actions
+        if approve == "OK":
+            assert (found.state, action.state) == (EXECUTING, APPROVED)
+        else:
+            assert (found.state, action.state) == (EXPIRED, Action.STATE_EXPIRED)
+            assert "has expired" in approve or "is EXPIRED, which is final" in approve
+    connections.close()
+    notifier.close()
 
 
 def test_what_is_expired_is_told_so(client: Client, worker: Worker) -> None:
@@ -433,11 +470,12 @@ def test_what_is_expired_is_told_so(client: Client, worker: Worker) -> None:
 def test_of_approval_and_resolving_the_exception_neither_waits_for_the_other(
     client: Client, worker: Worker
 ) -> None:
-    for _ in range(15):
-        session = waiting(client, worker)
-        approve, resolve = outcomes(
+    def both(session: pb.AgentSession) -> list[Callable[[], Any]]:
+        return [
             lambda: execute(client, session.name, *session.actions),
             lambda: client.resolve(session.exception),
-        )
+        ]
+
+    for _, (approve, resolve) in races(client, worker, both):
         assert resolve == "OK"
         assert approve == "OK" or "the exception is RESOLVED, and not PENDING" in approve
