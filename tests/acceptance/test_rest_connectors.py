@@ -22,7 +22,7 @@ def test_a_connector_is_made_tried_changed_and_deleted(http: httpx.Client, works
                 "url": f"{target.url}/v1/batches/{{batch}}:reprocess",
                 "body": '{"batch": "{batch}"}',
                 "timeout": "5s",
-                "success": {"field": "state", "value": "done"},
+                "success": {"statuses": [200], "field": "state", "value": "done"},
                 "allow_private": True,
             },
         }
