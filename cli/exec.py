@@ -9,13 +9,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import TYPE_CHECKING
 
 import click
 
 from cli import names
 from cli.run import process, signals
 from cli.settings import quiet_grpc
-from cli.terminal import resolve_command, say
+from cli.terminal import look_command, resolve_command, say
+
+if TYPE_CHECKING:
+    from kintsugi.v1 import exception_pb2 as pb
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -78,7 +82,8 @@ def exec_(  # noqa: PLR0913 (one for each option)
     it, 127 when there is no such command, 126 when it can't be run.
 
     When it fails, an exception is raised, with the last 16 KiB of output, secrets masked.
-    What is said about it is shown, and once it is RESOLVED, CMD runs again, however often.
+    What is said about it is shown, and once it is RESOLVED, CMD runs again, however often. Where
+    a session was approved to retry the run, CMD runs again, and its success resolves it.
     ARCHIVED, the end of --wait or Ctrl-C end the waiting. Ctrl-C while CMD runs is for CMD,
     and raises nothing; after a SIGTERM, which CMD gets too, the exception isn't waited for.
     """
@@ -102,51 +107,73 @@ def carry(job: Job) -> int:
         if tries < job.retries and not outcome.signals:
             tries += 1
             say(f"running it again ({tries} of {job.retries} retries)")
-        elif _repaired(job, outcome, attempt):
+        elif (last := _given_up(job, outcome, attempt)) is None:
             tries = 0
         else:
-            return outcome.code
+            return last.code
     raise AssertionError("unreachable")
 
 
-def _repaired(job: Job, outcome: process.Outcome, attempt: int) -> bool:
-    """Raises the exception and waits; whatever hinders that, the job's own code is what counts."""
+def _given_up(job: Job, outcome: process.Outcome, attempt: int) -> process.Outcome | None:
+    """Raises the exception and waits until it is repaired: None; otherwise the last attempt:
+    whatever hinders the waiting, the job's own code is what counts."""
+    attempts = [outcome]
     try:
-        return _raise_and_follow(job, outcome, f"{attempt}-{job.invocation}")
+        if _raise_and_follow(job, attempts, f"{attempt}-{job.invocation}"):
+            return None
     except click.ClickException as error:
         say(error.message)
     except KeyboardInterrupt:
         say("no longer waiting")
-    return False
+    return attempts[-1]
 
 
-def _raise_and_follow(job: Job, outcome: process.Outcome, execution_id: str) -> bool:
+def _raise_and_follow(job: Job, attempts: list[process.Outcome], execution_id: str) -> bool:
+    """Whether it is to run again. Adds the attempts that sessions were approved to make."""
     with quiet_grpc():
-        from kintsugi.v1 import exception_pb2 as pb
-
         from cli.client import Client
         from cli.connection import Connection
         from cli.run.follow import follow
         from cli.run.report import describe
+        from cli.run.retry import Retries
+        from cli.session_client import ActionClient
         from cli.threads import Threads
 
+    def described(outcome: process.Outcome) -> "pb.Exception":
+        return describe(outcome, job.command, job.run, execution_id, with_output=job.send_output)
+
+    def again() -> process.Outcome:
+        attempts.append(process.run(job.command))
+        return attempts[-1]
+
     connection = Connection.from_environment()
-    client = Client(connection)
-    exception = client.create(
-        describe(outcome, job.command, job.run, execution_id, with_output=job.send_output)
-    )
+    client, broken = Client(connection), described(attempts[0])
+    if waits := job.wait != 0 and not attempts[0].signals:
+        broken.extra["retry"] = "exec"
+    exception = client.create(broken)
     say(f"raised exception #{exception.number}: {exception.message}")
-    say(f"when it is repaired: {resolve_command(exception.name)}")
-    if job.wait == 0 or outcome.signals:
+    if not waits:
+        say(f"when it is repaired: {resolve_command(exception.name)}")
         return False
+    say(f"to have it looked into: {look_command(exception.name)}")
+    say(f"or, when it is repaired: {resolve_command(exception.name)}")
     say("waiting; Ctrl-C gives up")
-    seen = follow(client, Threads(connection), exception, job.wait)
+    actions = ActionClient(connection)
+    retries = Retries(actions, exception.name, again, lambda outcome: described(outcome).message)
+    seen = follow(client, Threads(connection), exception, job.wait, retries.look)
+    return _is_to_run(seen, works=attempts[-1].code == 0)
+
+
+def _is_to_run(seen: "pb.Exception | None", *, works: bool) -> bool:
+    """What follows from how the waiting ended; `works` says that the last attempt did."""
+    from kintsugi.v1 import exception_pb2 as pb
+
     if seen is None:
         say("nobody resolved it in time")
-    elif seen.state == pb.EXCEPTION_STATE_RESOLVED:
-        note = f": {seen.resolution_note}" if seen.resolution_note else ""
-        say(f"resolved by {seen.resolver}{note}; running it again")
-        return True
-    else:
+        return False
+    if seen.state != pb.EXCEPTION_STATE_RESOLVED:
         say("archived; giving up")
-    return False
+        return False
+    note = f": {seen.resolution_note}" if seen.resolution_note else ""
+    say(f"resolved by {seen.resolver}{note}{'' if works else '; running it again'}")
+    return not works

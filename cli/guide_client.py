@@ -4,6 +4,7 @@ How it is reached is in `connection`, how answers look is in `guide_table`.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -54,12 +55,10 @@ class GuideClient(ServiceClient[GuideEntryServiceStub]):
         request = service.RejectGuideEntryRequest(name=entry.name, etag=entry.etag)
         return self._call(self._stub.RejectGuideEntry, request)
 
-    def edit(self, entry: pb.GuideEntry, texts: Mapping[str, str]) -> pb.GuideEntry:
+    def edit(self, entry: pb.GuideEntry, fields: Mapping[str, Any]) -> pb.GuideEntry:
         """Changes some fields of what was read; raises click.ClickException if they are so."""
-        changed = pb.GuideEntry(name=entry.name, etag=entry.etag)
-        for field, text in texts.items():
-            setattr(changed, field, text)
-        mask = FieldMask(paths=list(texts))
+        changed = pb.GuideEntry(name=entry.name, etag=entry.etag, **fields)
+        mask = FieldMask(paths=list(fields))
         request = service.UpdateGuideEntryRequest(guide_entry=changed, update_mask=mask)
         answer = self._call(self._stub.UpdateGuideEntry, request)
         if answer.etag == entry.etag:

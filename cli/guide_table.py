@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from kintsugi.v1 import guide_entry_pb2 as pb
 from kintsugi.v1 import guide_entry_service_pb2 as service
+from kintsugi.v1.risk_pb2 import Risk
 from rich.table import Table
 from rich.text import Text
 
 from cli import names
-from cli.screen import age, new_console, plain, print_fields, say_more, when
+from cli.json_lines import json_line
+from cli.screen import age, enum_label, new_console, plain, print_fields, say_more, when
 from cli.terminal import printable
 
 COLOURS = {
@@ -69,10 +71,7 @@ def print_history(versions: Sequence[pb.GuideEntry]) -> None:
 
 
 def state(entry: pb.GuideEntry) -> str:
-    """`APPROVED` and so on; a state that this program doesn't know as its number."""
-    if entry.state not in pb.GuideEntry.State.values():
-        return str(entry.state)
-    return pb.GuideEntry.State.Name(entry.state).removeprefix("STATE_")
+    return enum_label(pb.GuideEntry.State, entry.state, "STATE_")
 
 
 def _row(entry: pb.GuideEntry) -> Iterator[Text]:
@@ -94,9 +93,15 @@ def _fields(entry: pb.GuideEntry) -> Iterator[tuple[str, str]]:
     yield "changed", when(entry.update_time)
     if entry.HasField("delete_time"):
         yield "deleted", when(entry.delete_time)
-    for label in ("source_exception", "source_run"):
+    for label in ("source_exception", "source_run", "action_type"):
         if value := getattr(entry, label):
             yield label.replace("_", " "), value
+    if entry.action_parameters.fields:
+        yield "action parameters", json_line(entry.action_parameters)
+    if entry.action_risk:
+        yield "action risk", enum_label(Risk, entry.action_risk, "RISK_")
+    if entry.self_resolving:
+        yield "resolves by itself", "yes"
 
 
 def _title(entry: pb.GuideEntry) -> Text:

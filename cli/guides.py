@@ -94,10 +94,21 @@ def show(*, guide: str, version: str, as_json: bool) -> None:
 
 @guides.command()
 @_guide
+@click.option(
+    "--self-resolving",
+    is_flag=True,
+    help="Let its action resolve the next such exception without asking anybody.",
+)
 @_as_json
-def approve(*, guide: str, as_json: bool) -> None:
+def approve(*, guide: str, self_resolving: bool, as_json: bool) -> None:
     """Approve the newest version: it is the one in use."""
-    _change(guide, lambda client, entry: client.approve(entry), "approved as {}", as_json=as_json)
+
+    def act(client: "GuideClient", entry: "pb.GuideEntry") -> "pb.GuideEntry":
+        if self_resolving and not entry.self_resolving:
+            entry = client.edit(entry, {"self_resolving": True})
+        return client.approve(entry)
+
+    _change(guide, act, "approved as {}", as_json=as_json)
 
 
 @guides.command()
@@ -115,14 +126,22 @@ def reject(*, guide: str, as_json: bool) -> None:
 @click.option("--steps", help="What to do.")
 @click.option("--code", help="Code that shows how.")
 @click.option("--notes", help="What else to know.")
+@click.option("--action-type", help="The action that resolves it: `retry_run`.")
+@click.option("--action-parameters", metavar="JSON", help='Those of the action: {"batch": "b-7"}.')
 @_as_json
-def edit(*, guide: str, as_json: bool, **texts: str | None) -> None:
+def edit(*, guide: str, as_json: bool, action_parameters: str | None, **texts: str | None) -> None:
     """Change what a guide entry says: a new version, to be approved.
 
     A text of `-` is read from standard input; an empty one unsets the field. Without any of them,
     the entry opens in your editor ($VISUAL or $EDITOR).
     """
-    given = {FIELDS[name]: text for name, text in texts.items() if text is not None}
+    from cli.json_fields import struct
+
+    given: dict[str, Any] = {
+        FIELDS.get(name, name): text for name, text in texts.items() if text is not None
+    }
+    if action_parameters is not None:
+        given["action_parameters"] = struct(action_parameters, "--action-parameters")
     piped = [field for field, text in given.items() if text == "-"]
     if len(piped) > 1:
         raise click.UsageError("Only one text can be read from standard input.")

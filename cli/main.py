@@ -11,6 +11,7 @@ import click
 COMMANDS = {
     "up": ("cli.up:up", "Start everything on this machine; Ctrl-C stops it."),
     "serve": ("cli.serve:serve", "Run one gRPC server process."),
+    "worker": ("cli.worker:worker", "Run agent sessions."),
     "migrate": ("cli.migrate:migrate", "Bring a database to the newest schema."),
     "doctor": ("cli.doctor:doctor", "Check a deployment, and say what is wrong with it."),
     "exec": ("cli.exec:exec_", "Run a job; its failure becomes an exception."),
@@ -19,6 +20,11 @@ COMMANDS = {
         "List, watch, resolve and otherwise handle exceptions.",
     ),
     "guides": ("cli.guides:guides", "Read, approve and edit what was learned."),
+    "sessions": (
+        "cli.sessions:sessions",
+        "Have agents look into exceptions.",
+    ),
+    "connectors": ("cli.connectors:connectors", "Say how actions are carried out."),
     "members": ("cli.members:members", "Say who may do what in the workspace."),
     "tokens": ("cli.tokens:tokens", "Make, list and revoke access tokens."),
     "audit": ("cli.audit:audit", "Read who did what, verify and export it."),

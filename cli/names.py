@@ -86,7 +86,7 @@ def is_of(text: str, collection: str = "") -> bool:
 
 def is_exception(text: str) -> bool:
     """Whether the text can only mean an exception: an id, `exceptions/ID` or a full name."""
-    return "/" not in text or text.rpartition("/")[0].endswith("exceptions")
+    return "/" not in text or is_of(text, "exceptions")
 
 
 def thread(text: str, agent: str = "") -> str:

@@ -24,9 +24,8 @@ def value(role: str) -> "Role.ValueType":
 
 
 def shown(role: "Role.ValueType") -> str:
-    """A role that this program doesn't know as its number."""
     from kintsugi.v1.member_pb2 import Role
 
-    if role not in Role.values():
-        return str(role)
-    return Role.Name(role).removeprefix("ROLE_").lower()
+    from cli.screen import enum_label
+
+    return enum_label(Role, role, "ROLE_").lower()

@@ -6,7 +6,7 @@ How one kind of thing looks is in `table` and `guide_table`.
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -58,6 +58,12 @@ def say_more(page: Page, shown: int) -> None:
 
 def plain(text: str) -> Text:
     return Text(printable(text))
+
+
+def enum_label(kind: Any, value: int, prefix: str) -> str:
+    """`PENDING` for EXCEPTION_STATE_PENDING; what this program doesn't know as its number."""
+    known = kind.Name(value) if value in kind.values() else str(value)
+    return str(known).removeprefix(prefix)
 
 
 def when(timestamp: Timestamp) -> str:

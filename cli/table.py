@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import names
-from cli.screen import age, new_console, plain, print_fields, say_more, when
+from cli.screen import age, enum_label, new_console, plain, print_fields, say_more, when
 from cli.terminal import printable
 
 COLOURS = {"PENDING": "yellow", "RESOLVED": "green", "ARCHIVED": "bright_black"}
@@ -49,10 +49,7 @@ def print_change(exception: pb.Exception, done: str) -> None:
 
 
 def state(exception: pb.Exception) -> str:
-    """`PENDING` and so on; a state that this program doesn't know as its number."""
-    if exception.state not in pb.ExceptionState.values():
-        return str(exception.state)
-    return pb.ExceptionState.Name(exception.state).removeprefix("EXCEPTION_STATE_")
+    return enum_label(pb.ExceptionState, exception.state, "EXCEPTION_STATE_")
 
 
 def _row(exception: pb.Exception) -> Iterator[Text]:

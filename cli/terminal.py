@@ -68,5 +68,9 @@ def command_line(*words: str, server: str = "", token_file: str = "") -> str:
     return prefix + shlex.join([program, *words])
 
 
+def look_command(name: str) -> str:
+    return command_line("sessions", "start", names.short(name), "--watch")
+
+
 def resolve_command(name: str) -> str:
     return command_line("exceptions", "resolve", names.short(name))

@@ -18,7 +18,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from kintsugi.v1 import (
     access_service_pb2,
+    action_service_pb2,
+    agent_session_service_pb2,
     audit_service_pb2,
+    connector_service_pb2,
     event_service_pb2,
     event_source_service_pb2,
     exception_service_pb2,
@@ -26,7 +29,10 @@ from kintsugi.v1 import (
     workspace_service_pb2,
 )
 from kintsugi.v1.access_service_pb2_grpc import add_AccessServiceServicer_to_server
+from kintsugi.v1.action_service_pb2_grpc import add_ActionServiceServicer_to_server
+from kintsugi.v1.agent_session_service_pb2_grpc import add_AgentSessionServiceServicer_to_server
 from kintsugi.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from kintsugi.v1.connector_service_pb2_grpc import add_ConnectorServiceServicer_to_server
 from kintsugi.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from kintsugi.v1.event_source_service_pb2_grpc import add_EventSourceServiceServicer_to_server
 from kintsugi.v1.exception_service_pb2_grpc import add_ExceptionServiceServicer_to_server
@@ -51,10 +57,15 @@ from server.operations.agent_starts import AgentStarts
 from server.operations.authentication import Authenticator
 from server.operations.counting import keep_folding
 from server.operations.generation import watch_orphans
+from server.operations.opened_session import AgentSessions
 from server.operations.retention import Kept, keep_pruning
 from server.operations.vitals import keep_looking
+from server.outbound.sending import Sender
 from server.services.access import AccessService
+from server.services.actions import ActionService
+from server.services.agent_sessions import AgentSessionService
 from server.services.audit import AuditService
+from server.services.connectors import ConnectorService
 from server.services.event_source import EventSourceService
 from server.services.events import EventService
 from server.services.exceptions import ExceptionService
@@ -80,9 +91,16 @@ _CONTROL_THREADS = 4
 _MAX_PENDING = 20_000
 
 
-def services(store: Store, hub: Hub) -> list[Served]:
+def services(store: Store, hub: Hub, settings: Settings) -> list[Served]:
     """Everything that a server process serves, besides health and reflection."""
+    sessions = AgentSessions(store, settings.approval_seconds)
+    # The other half of the threads is for calls that don't wait.
+    agent_sessions = AgentSessionService(sessions, waiting=settings.threads // 2 or 1)
+    connectors = ConnectorService(store, Sender(settings.secrets_dir))
+    action = action_service_pb2.DESCRIPTOR.services_by_name["ActionService"]
+    agent_session = agent_session_service_pb2.DESCRIPTOR.services_by_name["AgentSessionService"]
     audit = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
+    connector = connector_service_pb2.DESCRIPTOR.services_by_name["ConnectorService"]
     events = event_service_pb2.DESCRIPTOR.services_by_name["EventService"]
     event_source = event_source_service_pb2.DESCRIPTOR.services_by_name["EventSourceService"]
     access = access_service_pb2.DESCRIPTOR.services_by_name["AccessService"]
@@ -91,7 +109,10 @@ def services(store: Store, hub: Hub) -> list[Served]:
     workspaces = workspace_service_pb2.DESCRIPTOR.services_by_name["WorkspaceService"]
     return [
         (access, add_AccessServiceServicer_to_server, AccessService(store)),
+        (action, add_ActionServiceServicer_to_server, ActionService(sessions)),
+        (agent_session, add_AgentSessionServiceServicer_to_server, agent_sessions),
         (audit, add_AuditServiceServicer_to_server, AuditService(store, hub)),
+        (connector, add_ConnectorServiceServicer_to_server, connectors),
         (events, add_EventServiceServicer_to_server, EventService(store, hub)),
         (event_source, add_EventSourceServiceServicer_to_server, EventSourceService(hub)),
         (exceptions, add_ExceptionServiceServicer_to_server, ExceptionService(store, hub)),
@@ -132,7 +153,7 @@ class Server:
             self._repetitions.append(sealing.keep_pruning(self._kept_up, days))
         self._authenticator = Authenticator(store, provided)
         self._health = Health(lambda: self._hub.is_fresh)
-        self._grpc = self._build(services(store, self._hub))
+        self._grpc = self._build(services(store, self._hub, settings))
 
     def start(self) -> int:
         """Begins to serve. Raises CannotRun."""

@@ -1,4 +1,4 @@
-"""The settings of a server process, read from flags and `KINTSUGI_*` variables in one place.
+"""The settings of servers and workers, read from flags and `KINTSUGI_*` variables in one place.
 
 What `kintsugi up` starts around the servers has its own flags, in `cli/up.py`.
 """
@@ -9,10 +9,13 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server import failpoints
+from server.domain.secret_references import VARIABLES_BEGIN
+
 _PREFIX = "KINTSUGI_"
 _OTHER_VARIABLES = {
     *("KINTSUGI_SERVER", "KINTSUGI_TOKEN", "KINTSUGI_TOKEN_FILE", "KINTSUGI_WORKSPACE"),
-    "KINTSUGI_SOAK",
+    *("KINTSUGI_SOAK", failpoints.VARIABLE),
 }
 
 LEAST_AUDIT_DAYS = 30
@@ -77,6 +80,18 @@ class Settings(BaseSettings):
     oidc_audience: str = Field("", description="`aud` of its tokens that are for this service")
     oidc_jwks: str = Field("", description="its keys: a URL, or a file")
     oidc_claim: str = Field("sub", min_length=1, description="the claim that is a user's id")
+    analysis_seconds: float = Field(
+        300, gt=0, le=86_400, description="what an agent session may take to find out what to do"
+    )
+    sessions_at_once: int = Field(
+        8, ge=1, le=256, description="agent sessions that a worker goes on with at once"
+    )
+    lease_seconds: float = Field(
+        3, ge=0.5, le=300, description="after which the sessions of a dead worker are taken over"
+    )
+    secrets_dir: Path | None = Field(
+        None, description="where the secrets of connectors that say `file:NAME` are"
+    )
     tracing: bool = Field(
         default=False, description="send a span for each call (OpenTelemetry, `kintsugi[otel]`)"
     )
@@ -99,5 +114,5 @@ def known_variables() -> set[str]:
 
 def unknown_variables() -> list[str]:
     """The ones that are set and mean nothing, best told to whoever mistyped one."""
-    known = known_variables()
-    return sorted(name for name in os.environ if name.startswith(_PREFIX) and name not in known)
+    ours = {name for name in os.environ if name.startswith(_PREFIX)} - known_variables()
+    return sorted(name for name in ours if not name.startswith(VARIABLES_BEGIN))

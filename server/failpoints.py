@@ -1,11 +1,13 @@
-"""For tests only: where a process kills itself if `KINTSUGI_FAILPOINT` names the place.
+"""For tests only: places where a process kills itself, as kill -9 would, when it is told to.
 
-Without the variable, which is read once, nothing here does anything.
+Told it is by an empty file with the place's name in the directory `KINTSUGI_FAILPOINTS`, which it
+removes first; without the variable, which is read once, nothing here does anything.
 """
 
 import os
+from pathlib import Path
 
-VARIABLE = "KINTSUGI_FAILPOINT"
+VARIABLE = "KINTSUGI_FAILPOINTS"
 KILLED = 137
 
 AFTER_COMMIT_BEFORE_REPLY = "after_commit_before_reply"
@@ -15,15 +17,20 @@ AFTER_APPROVE_BEFORE_EXECUTE = "after_approve_before_execute"
 """A worker has taken a session with an approved action, and not begun it yet."""
 
 AFTER_SEND_BEFORE_RESULT = "after_send_before_result"
-"""A worker has sent a request and has the answer, which it hasn't told anybody yet."""
+"""A worker has sent a request and has the answer, which it has written nowhere yet."""
 
 AFTER_RESULT_BEFORE_COMMIT = "after_result_before_commit"
 """A worker has written what came of an action, and not committed it yet."""
 
-_NAMED = os.environ.get(VARIABLE, "")
+_DIRECTORY = os.environ.get(VARIABLE, "")
 
 
 def failpoint(name: str) -> None:
-    """Ends the process, as kill -9 would, if it is to fail here."""
-    if name == _NAMED:
-        os._exit(KILLED)
+    """Ends the process if it is to fail here."""
+    if not _DIRECTORY:
+        return
+    try:
+        Path(_DIRECTORY, name).unlink()
+    except FileNotFoundError:
+        return
+    os._exit(KILLED)

@@ -7,12 +7,15 @@ import grpc
 from kintsugi.v1 import (
     access_service_pb2,
     audit_service_pb2,
+    connector_service_pb2,
     event_service_pb2,
     guide_entry_service_pb2,
 )
 from kintsugi.v1.access_service_pb2_grpc import AccessServiceStub
 from kintsugi.v1.access_token_pb2 import AccessToken
 from kintsugi.v1.audit_service_pb2_grpc import AuditServiceStub
+from kintsugi.v1.connector_pb2 import Connector
+from kintsugi.v1.connector_service_pb2_grpc import ConnectorServiceStub
 from kintsugi.v1.event_pb2 import Event
 from kintsugi.v1.event_service_pb2_grpc import EventServiceStub
 from kintsugi.v1.exception_pb2 import Exception as Raised
@@ -55,6 +58,9 @@ def fill(channel: grpc.Channel, workspace: str) -> Names:
             _exception(channel, *each) for each in zip(GROUPS, reversed(runs), strict=True)
         ].pop(),
         "kintsugi/GuideEntry": [_entry(channel, first) for _ in runs].pop(),
+        "kintsugi/Connector": [
+            _connector(channel, workspace, id) for id in ("replay", "reprocess")
+        ].pop(),
         "kintsugi/Event": _event(channel, thread),
         "kintsugi/Member": _member(channel, workspace, "carol"),
         "kintsugi/AccessToken": _token(channel, workspace),
@@ -97,6 +103,17 @@ def _entry(channel: grpc.Channel, run: str) -> str:
     changed = GuideEntry(name=made.name, resolution_notes=SECRET)
     stub.UpdateGuideEntry(guide_entry_service_pb2.UpdateGuideEntryRequest(guide_entry=changed))
     return made.name
+
+
+def _connector(channel: grpc.Channel, workspace: str, id: str) -> str:
+    """One that can't be reached, however it is tried."""
+    connector = Connector(
+        action_type=id, title=SECRET, http={"method": "GET", "url": "http://127.0.0.1:9/"}
+    )
+    request = connector_service_pb2.CreateConnectorRequest(
+        parent=workspace, connector_id=id, connector=connector
+    )
+    return ConnectorServiceStub(channel).CreateConnector(request).name
 
 
 def _member(channel: grpc.Channel, workspace: str, id: str) -> str:

@@ -18,7 +18,9 @@ GIVEN: Mapping[str, Any] = {
     "filter": "state = PENDING",
     "max_count": 10,
     "member_id": "frank",
+    "method": "POST",
     "role": 1,
+    "url": "https://example.com/",
     "workspace_id": "w-new",
 }
 """What required fields hold, where `x` or 1 wouldn't do."""

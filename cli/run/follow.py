@@ -4,6 +4,7 @@ What follows from it is decided in `exec`.
 """
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, cast
 
@@ -27,14 +28,19 @@ OWN_WORDS = ("system_message", "tool_call_result")
 
 
 def follow(
-    client: Client, threads: Threads, exception: pb.Exception, wait: float | None
+    client: Client,
+    threads: Threads,
+    exception: pb.Exception,
+    wait: float | None,
+    look: Callable[[], bool],
 ) -> pb.Exception | None:
     """The exception once it is no longer PENDING, or None after `wait` seconds (None: no end).
 
-    A service that is away is waited for; any other error is raised as ServiceError.
+    `look` does what is to be done meanwhile, and answers whether there was something. A service
+    that is away is waited for; any other error is raised as ServiceError.
     """
     until = None if wait is None else time.monotonic() + wait
-    waiting = _Waiting(client, threads, exception)
+    waiting = _Waiting(client, threads, exception, look)
     while True:
         try:
             return waiting.run(until)
@@ -50,7 +56,14 @@ class _Waiting:
     quiet for a while: what is said is only shown, and never taken for what is.
     """
 
-    def __init__(self, client: Client, threads: Threads, exception: pb.Exception) -> None:
+    def __init__(
+        self,
+        client: Client,
+        threads: Threads,
+        exception: pb.Exception,
+        look: Callable[[], bool],
+    ) -> None:
+        self._look = look
         self._client = client
         self._threads = threads
         self._exception = exception
@@ -65,7 +78,7 @@ class _Waiting:
             for message in stream:
                 event = message.event if message else event_pb2.Event()
                 kind = event.WhichOneof("event_data")
-                if kind in (None, "system_message") and self._settled():
+                if kind in (None, "system_message") and self._over():
                     return self._exception
                 if kind and own_words[:1] == [kind]:
                     del own_words[0]
@@ -74,6 +87,13 @@ class _Waiting:
                     own_words.clear()
                     self._show(event)
         return None
+
+    def _over(self) -> bool:
+        """Whether it is settled, when all that was asked for meanwhile is done."""
+        while not self._settled():
+            if not self._look():
+                return False
+        return True
 
     def _settled(self) -> bool:
         """Whether it is no longer pending, as far as can be known at the moment."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from google.protobuf.duration_pb2 import Duration
 from kintsugi.v1 import connector_pb2 as pb
-from kintsugi.v1.risk_pb2 import RISK_MEDIUM, RISK_UNSPECIFIED, Risk
+from kintsugi.v1.risk_pb2 import RISK_MEDIUM, Risk
 
 from server.domain import request_template
 from server.domain.errors import Violation
@@ -66,10 +66,7 @@ def action_type_violations(action_type: str) -> list[Violation]:
 
 def violations(connector: pb.Connector) -> list[Violation]:
     """All that is wrong, by fields of the connector; empty when nothing is."""
-    found = [(f"http.{field}", what) for field, what in _http_violations(connector.http)]
-    if connector.risk not in (RISK_UNSPECIFIED, *Risk.values()):
-        found.append(("risk", f"{connector.risk} is no risk"))
-    return found
+    return [(f"http.{field}", what) for field, what in _http_violations(connector.http)]
 
 
 def _http_violations(http: pb.HttpRequest) -> Iterable[Violation]:

@@ -5,17 +5,16 @@ Whatever it is of can't change between the approval and the execution unnoticed.
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from kintsugi.v1 import action_pb2 as pb
 
-from server.domain.json_values import plain
+from server.domain.json_values import Parameters, plain
 
 
 def digest_of(
     action_type: str,
-    parameters: Mapping[str, Any],
+    parameters: Parameters,
     request: pb.Action.Request | None,
     connector: str,
     revision: int,

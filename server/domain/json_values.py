@@ -5,7 +5,12 @@ What is written of them, a request or a digest, is said there.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
+
+from google.protobuf.struct_pb2 import Struct
+
+Parameters: TypeAlias = Mapping[str, Any] | Struct
+"""Those of an action, as a caller gave them or as they are kept."""
 
 _EXACT = 2**53
 """Up to here a JSON number holds every whole number."""

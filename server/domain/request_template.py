@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from kintsugi.v1 import action_pb2, connector_pb2, exception_pb2
 
 from server.domain.errors import Violation
-from server.domain.json_values import plain
+from server.domain.json_values import Parameters, plain
 from server.domain.target_hosts import Target, is_allowed
 from server.domain.template import (
     Filling,
@@ -44,7 +44,7 @@ class Rendered(NamedTuple):
 
 
 def values_of(
-    parameters: Mapping[str, Any], exception: exception_pb2.Exception | None, action_name: str
+    parameters: Parameters, exception: exception_pb2.Exception | None, action_name: str
 ) -> dict[str, Any]:
     """What places may be filled with, by what stands in them.
 

@@ -5,10 +5,12 @@ A name reaches nothing but what is meant for connectors.
 
 import re
 
-ENV, FILE = "env", "file"
+ENV = "env"
+VARIABLES_BEGIN = "KINTSUGI_SECRET_"
+"""What the names of variables begin with that connectors may send."""
 
 _REFERENCE = re.compile(
-    r"(env):(KINTSUGI_SECRET_[A-Za-z0-9_]{1,128})|(file):([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})"
+    rf"(env):({VARIABLES_BEGIN}[A-Za-z0-9_]{{1,128}})|(file):([A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})"
 )
 
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.request import urlopen
 
 import grpc
@@ -129,6 +129,16 @@ def check_streams(addresses: Sequence[str]) -> str:
     if behind := statuses.count(_Status.NOT_SERVING):
         raise Failing(f"{behind} of {len(addresses)} are behind the database")
     return f"{statuses.count(_Status.SERVING)} of {len(addresses)} are up to date"
+
+
+class Process(Protocol):
+    @property
+    def alive(self) -> bool: ...
+
+
+def check_running(processes: Sequence[Process]) -> str:
+    """What is started again when it dies, and isn't missed by calls meanwhile, never fails."""
+    return "ok" if all(process.alive for process in processes) else "being started"
 
 
 def check_edge(address: str, *, tls: bool) -> str:

@@ -1,4 +1,4 @@
-"""Starts PostgreSQL, the server processes and Envoy, keeps them running, and stops them.
+"""Starts PostgreSQL, the server processes, a worker and Envoy, keeps them running, and stops them.
 
 What each of them is told to do is in the modules beside this one.
 """
@@ -76,6 +76,7 @@ class Supervisor:
         self._database_url = options.database_url or ""
         self._postgres: Postgres | None = None
         self._servers: list[Child] = []
+        self._worker: list[Child] = []
         self._grpc: list[str] = []
         self._envoy: list[Child] = []
         self._kept: list[Kept] = []
@@ -108,6 +109,7 @@ class Supervisor:
         token = self._kintsugi("token", "tokens", "owner", "--file", str(self._data.token))
         token.start()  # while the servers do
         self._start_servers()
+        self._start_worker()
         self._await_token(token)
         edge = self._start_envoy()
         scheme = "https" if self._options.edge.certificate else "http"
@@ -129,6 +131,7 @@ class Supervisor:
             "database": lambda: health.check_database(self._database_url),
             "servers": lambda: health.check_servers(self._grpc),
             "streams": lambda: health.check_streams(self._grpc),
+            "worker": lambda: health.check_running(self._worker),
         }
         answers = {"/healthz": health.healthz, "/readyz": lambda: health.readyz(checks)}
         pages = (
@@ -171,6 +174,12 @@ class Supervisor:
             port = int(address.rpartition(":")[2])
             server.argv = _kintsugi_argv(*self._serve(number, port))  # the same one, from now on
             self._kept.append(Kept(server, self._metrics.forget))
+
+    def _start_worker(self) -> None:
+        worker = self._kintsugi("worker", "worker")
+        self._worker.append(worker)
+        worker.start()
+        self._kept.append(Kept(worker, self._metrics.forget))
 
     def _serve(self, number: int, port: int) -> list[str]:
         file = self._ready_file(number)
@@ -258,8 +267,9 @@ class Supervisor:
             pause(0.2)
 
     def _stop(self) -> None:
-        """Servers first, so that they finish their calls through Envoy and on the database."""
-        child.stop(self._servers, _STOP_SERVERS)
+        """Servers first, so that they finish their calls through Envoy and on the database; the
+        worker with them, so that it lets go of its sessions."""
+        child.stop([*self._servers, *self._worker], _STOP_SERVERS)
         child.stop(self._envoy, _STOP_ENVOY)
         if self._postgres is not None:
             self._postgres.stop()
@@ -267,7 +277,7 @@ class Supervisor:
 
     def _kill(self) -> None:
         own = [self._postgres.child] if self._postgres else []
-        for one in [*self._servers, *self._envoy, *own]:
+        for one in [*self._servers, *self._worker, *self._envoy, *own]:
             one.send(signal.SIGKILL)
 
 

@@ -111,8 +111,10 @@ def update(entries: GuideEntries, request: service.UpdateGuideEntryRequest) -> p
         _keep_revision(transaction, workspace, name.id)
         return ()
 
-    revise = _moving(guide_entry_state.revise)
-    return entries.update(name, request.guide_entry, request, also=also, revise=revise)
+    move = _moving(guide_entry_state.revise)
+    return entries.update(
+        name, request.guide_entry, request, also=also, revise=lambda _, entry: move(entry)
+    )
 
 
 def approve(entries: GuideEntries, request: service.ApproveGuideEntryRequest) -> pb.GuideEntry:

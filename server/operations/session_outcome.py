@@ -55,8 +55,8 @@ def _propose_anew(turn: Turn, broken: Sequence[Action]) -> None:
         for action in turn.actions_in(action_state.APPROVED)
     ]
     add_actions(turn, turn.exception(), [_again(action) for action in (*broken, *not_begun)])
-    due = Due(turn.desk.approval_seconds, expires=True)
-    turn.move(agent_session_state.AWAITING, due)
+    due = Due(turn.desk.approval_seconds)
+    turn.move(agent_session_state.AWAITING, due, expires=True)
 
 
 def _again(action: Action) -> Proposed:

@@ -68,7 +68,8 @@ def propose(desk: Desk, lease: Lease, found: Conclusion) -> bool:
         )
         is_approved = _propose_all(turn, _grouped(turn, exception, found.group), found.actions)
         target, due = _next(turn, found, is_approved=is_approved)
-        turn.move(target, due, fill=lambda session: _fill(session, found))
+        waits = target == agent_session_state.AWAITING
+        turn.move(target, due, expires=waits, fill=lambda session: _fill(session, found))
         return is_approved
 
 
@@ -100,7 +101,7 @@ def withdraw(desk: Desk, lease: Lease) -> None:
         else:
             left = turn.held.expires_in
             patience = desk.approval_seconds if left is None else max(left, 0)
-            turn.schedule(Due(patience, expires=True))
+            turn.schedule(Due(patience))
 
 
 def _propose_all(
@@ -141,7 +142,7 @@ def _next(
     if is_approved:
         return agent_session_state.EXECUTING, GOING_ON
     if found.actions:
-        return agent_session_state.AWAITING, Due(turn.desk.approval_seconds, expires=True)
+        return agent_session_state.AWAITING, Due(turn.desk.approval_seconds)
     return agent_session_state.COMPLETED, NEVER
 
 

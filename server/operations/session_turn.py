@@ -114,18 +114,25 @@ class Turn:
         target: agent_session_state.State,
         due: Due,
         error: str = "",
+        *,
+        expires: bool = False,
         fill: Callable[[pb.AgentSession], None] = _as_it_is,
     ) -> None:
-        """Brings the session to a state, and says so. Raises IllegalTransition."""
+        """Brings the session to a state, and says so; it `expires` when it is due.
+
+        Raises IllegalTransition.
+        """
 
         def apply(session: pb.AgentSession) -> None:
             session.state = agent_session_state.move(session.state, target)
             session.error = error
             fill(session)
+            session.ClearField("expire_time")
+            if expires and due.seconds is not None:
+                set_timestamp(session.expire_time, self.held.now + round(due.seconds * 1e6))
             if target in agent_session_state.FINAL:
                 set_timestamp(session.end_time, self.held.now)
 
-        # Before it is recorded: the record has the times too.
         self.schedule(due)
         self.session = self.desk.sessions.replace(
             self.transaction, self.lease.name, FURTHER, self.session, apply

@@ -25,6 +25,10 @@ _DEEPEST = 16
 """Levels of JSON that are kept as JSON."""
 
 
+class IncompleteHead(http.client.HTTPException):
+    pass
+
+
 class Answer(NamedTuple):
     """`flaw` says why the body isn't whole; empty if it is."""
 
@@ -37,6 +41,8 @@ class Answer(NamedTuple):
         """Raises OSError, HTTPException, ValueError, RanOut where none began."""
         response = http.client.HTTPResponse(line, method=method)  # type: ignore[arg-type]  # it is enough of a socket
         response.begin()
+        if line.is_ended:  # which no whole head is read up to
+            raise IncompleteHead
         body = bytearray()
         try:
             while len(body) < MOST_READ and (part := response.read(_STEP)):
@@ -61,7 +67,7 @@ def what(error: Exception) -> str:
     """A reason for people, without what the target said."""
     if isinstance(error, http.client.RemoteDisconnected):
         return "the connection was closed without an answer"
-    if isinstance(error, http.client.IncompleteRead):
+    if isinstance(error, http.client.IncompleteRead | IncompleteHead):
         return "it broke off"
     if isinstance(error, http.client.HTTPException | ValueError):
         return "it isn't HTTP"

@@ -19,14 +19,15 @@ _MOST = 2 * 1024 * 1024
 class Line:
     """A connected socket that doesn't block, used with patience.
 
-    `is_used` says whether anything of a request may have left.
+    `is_used` says whether anything of a request may have left, `is_ended` whether the last read
+    came to the end of what the target says.
     """
 
     def __init__(self, sock: socket.socket, patience: Patience) -> None:
         self._sock = sock
         self._patience = patience
         self._received = 0
-        self.is_used = False
+        self.is_used = self.is_ended = False
 
     def sendall(self, data: bytes) -> None:
         """Raises OSError, RanOut."""
@@ -42,6 +43,7 @@ class Line:
     def receive_into(self, buffer: Any) -> int:
         """How many bytes came; 0 at the end. Raises OSError, RanOut."""
         count = self._step(lambda: self._sock.recv_into(buffer), to_write=False)
+        self.is_ended = count == 0
         self._received += count
         if self._received > _MOST:
             raise OSError(f"the answer has more than {_MOST} bytes")

@@ -23,7 +23,10 @@ class SecretMissing(Exception):
 
 def read_secret(reference: str, directory: Path | None) -> str:
     """Raises SecretMissing."""
-    kind, name = parse(reference)
+    try:
+        kind, name = parse(reference)
+    except ValueError:
+        raise SecretMissing(f"{reference} refers to no secret") from None
     value = os.environ.get(name, "") if kind == ENV else _read_file(reference, name, directory)
     value = value.strip("\r\n")
     if not value:

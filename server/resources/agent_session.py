@@ -3,6 +3,7 @@
 Its actions are a resource of their own; what may be done to one is in `operations/`.
 """
 
+from datetime import datetime
 from typing import Any
 
 from kintsugi.v1 import agent_session_pb2 as pb
@@ -67,17 +68,22 @@ def _set_times(session: pb.AgentSession, times: Row) -> None:
 
 
 def _write(session: pb.AgentSession) -> dict[str, Any]:
-    """What changes; `expire_time` is written by the statements that know the database's time."""
+    """What changes; all times are the database's."""
     return {
         "state": session.state,
         "analysis": _bytes(session, "analysis"),
         "error": session.error,
         "prompt_token_count": session.prompt_token_count,
         "completion_token_count": session.completion_token_count,
-        "end_time": to_datetime(session.end_time.ToMicroseconds())
-        if session.HasField("end_time")
-        else None,
+        "expire_time": _time(session, "expire_time"),
+        "end_time": _time(session, "end_time"),
     }
+
+
+def _time(session: pb.AgentSession, field: str) -> datetime | None:
+    if not session.HasField(field):  # type: ignore[arg-type]  # one of two
+        return None
+    return to_datetime(getattr(session, field).ToMicroseconds())
 
 
 def _bytes(session: pb.AgentSession, field: str) -> bytes:

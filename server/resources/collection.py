@@ -46,7 +46,11 @@ def nothing_else(_transaction: Transaction, _before: M, _after: M) -> Iterable[s
     return ()
 
 
-def _as_it_is(_message: Message) -> None:
+def _as_it_is(_before: Message, _after: Message) -> None:
+    pass
+
+
+def _no_more(_transaction: Transaction, _before: Message) -> None:
     pass
 
 
@@ -65,9 +69,10 @@ class Collection(Generic[M, N]):
             seen=resource.seen.condition if resource.seen else None,
         )
 
-    def get(self, name: N) -> M:
-        """One resource (AIP-131). Raises NotFound."""
-        row = self.store.database.one(self._statements.one, self._key(name))
+    def get(self, name: N, transaction: Transaction | None = None) -> M:
+        """One resource (AIP-131), as the transaction sees it if there is one. Raises NotFound."""
+        source = transaction or self.store.database
+        row = source.one(self._statements.one, self._key(name))
         return self._read_found(name, row)
 
     def list(
@@ -93,9 +98,10 @@ class Collection(Generic[M, N]):
         message: M,
         request: UpdateRequest,
         also: Also[M] = nothing_else,
-        revise: Callable[[M], None] = _as_it_is,
+        revise: Callable[[M, M], None] = _as_it_is,
     ) -> M:
-        """Changes fields (AIP-134); where they differ then, `revise` may change further ones.
+        """Changes fields (AIP-134); where they differ then, `revise`, given the resource as it was
+        and as it will be, may change further ones.
 
         Raises NotFound, EtagMismatch, InvalidFields.
         """
@@ -109,7 +115,7 @@ class Collection(Generic[M, N]):
             FieldMask(paths=fields).MergeMessage(message, stored)
             self._check(name, stored)
             if self.resource.write(stored) != self.resource.write(before):
-                revise(stored)
+                revise(before, stored)
 
         return self.change(name, request, _etag(message), take_over, also)
 
@@ -140,7 +146,11 @@ class Collection(Generic[M, N]):
         return once(self.store, workspace, request, work, lambda _: self.get(name))
 
     def delete(
-        self, name: N, request: MutationRequest, etag: str, also: Callable[[Transaction, M], None]
+        self,
+        name: N,
+        request: MutationRequest,
+        etag: str,
+        also: Callable[[Transaction, M], None] = _no_more,
     ) -> None:
         """Deletes one resource for good (AIP-135); `also` is done in the same transaction.
 

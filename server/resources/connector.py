@@ -5,11 +5,13 @@ What may be done to one is in `operations/connectors.py`.
 
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict, ParseDict
 from kintsugi.v1 import connector_pb2 as pb
 from kintsugi.v1.risk_pb2 import Risk
 
 import filters
 from filters import Enum, Schema, Timestamp
+from server.domain.connector_rules import violations
 from server.domain.errors import Violation
 from server.domain.names import ConnectorName, WorkspaceName
 from server.resources.resource import Make, Resource
@@ -38,7 +40,7 @@ def _read(make: Make[pb.Connector], parent: str, row: Row) -> pb.Connector:
         revision=revision,
         etag=str(version),
     )
-    connector.http.MergeFromString(http)
+    ParseDict(http, connector.http)
     set_timestamp(connector.create_time, create_time)
     set_timestamp(connector.update_time, update_time)
     return connector
@@ -50,13 +52,13 @@ def _write(connector: pb.Connector) -> dict[str, Any]:
         "description": connector.description,
         "expected_outcome": connector.expected_outcome,
         "risk": connector.risk,
-        "http": connector.http.SerializeToString(deterministic=True),
+        "http": MessageToDict(connector.http, preserving_proto_field_name=True),
         "revision": connector.revision,
     }
 
 
-def _violations(_: ConnectorName, __: pb.Connector) -> list[Violation]:
-    return []
+def _violations(_: ConnectorName, connector: pb.Connector) -> list[Violation]:
+    return violations(connector)
 
 
 def _scope_key(store: Store, workspace: WorkspaceName) -> tuple[str, ...]:

@@ -10,7 +10,10 @@ from kintsugi.v1.member_pb2 import Role
 from filters import fill
 from server.domain.access import PERMISSIONS
 from server.resources.access_token import ACCESS_TOKEN
+from server.resources.action import ACTION
+from server.resources.agent_session import AGENT_SESSION
 from server.resources.audit_entry import AUDIT_ENTRY
+from server.resources.connector import CONNECTOR
 from server.resources.event import EVENT
 from server.resources.exception import EXCEPTION
 from server.resources.guide_entry import GUIDE_ENTRY, GUIDE_ENTRY_REVISION
@@ -22,6 +25,9 @@ DESCRIBED = {
     "exceptions": EXCEPTION.filters,
     "events": EVENT.filters,
     "guideEntries": GUIDE_ENTRY.filters,
+    "agentSessions": AGENT_SESSION.filters,
+    "actions": ACTION.filters,
+    "connectors": CONNECTOR.filters,
     "auditEntries": AUDIT_ENTRY.filters,
     "members": MEMBER.filters,
     "accessTokens": ACCESS_TOKEN.filters,

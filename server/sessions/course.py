@@ -32,7 +32,7 @@ class Course:
         Then it is scheduled for when there is, and let go of. Raises Stopped, LeaseLost.
         """
         while self._step(task, session_progress.look(self._desk, task.lease)):
-            pass
+            task.check()
 
     def _step(self, task: Task, standing: Standing) -> bool:
         """Answers whether there is something more to do right away."""

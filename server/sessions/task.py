@@ -6,7 +6,7 @@ What is done with it is in `analysis.py` and `execution.py`.
 import threading
 import time
 
-from server.domain.agent_session_state import FINAL, State
+from server.domain.agent_session_state import FINAL
 from server.store.leases import Lease
 
 
@@ -42,7 +42,7 @@ class Task:
         """Has it stop where it can be taken up again without harm."""
         self._is_closing = True
 
-    def seen(self, state: State | None) -> None:
+    def seen(self, state: int | None) -> None:
         """Takes in how the session stands in the database; None if it is another worker's."""
         if state is None:
             self.end("another worker has it")

@@ -40,7 +40,7 @@ TO_WORK = Query(
     text(
         f"""
         UPDATE agent_sessions
-        SET due_time = clock_timestamp(), expire_time = NULL,
+        SET due_time = clock_timestamp(),
             note = CASE WHEN :note = '' THEN note ELSE :note END
         {_ONE}
         """
@@ -52,8 +52,7 @@ LET_GO = Query(
     text(
         f"""
         UPDATE agent_sessions
-        SET expire_time = NULL,
-            due_time = CASE WHEN :is_busy THEN coalesce(due_time, clock_timestamp()) END
+        SET due_time = CASE WHEN :is_busy THEN coalesce(due_time, clock_timestamp()) END
         {_ONE}
         """
     )

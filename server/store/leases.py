@@ -93,14 +93,11 @@ _SCHEDULE = Query(
     text(
         """
         UPDATE agent_sessions
-        SET due_time = due.time,
-            expire_time = CASE WHEN :expires THEN due.time END,
+        SET due_time = clock_timestamp()
+                + make_interval(secs => CAST(:seconds AS double precision)),
             lease = CASE WHEN :keeps THEN lease END,
             lease_until = CASE WHEN :keeps THEN lease_until END,
             attempts = 0
-        FROM (
-            SELECT clock_timestamp() + make_interval(secs => CAST(:seconds AS double precision))
-        ) AS due (time)
         WHERE workspace = :workspace AND id = :id AND lease = CAST(:lease AS uuid)
         RETURNING id
         """
@@ -117,6 +114,27 @@ _PUT_BACK = Query(
             lease = NULL, lease_until = NULL
         WHERE workspace = :workspace AND id = :id AND lease = CAST(:lease AS uuid)
         RETURNING id
+        """
+    )
+)
+
+_WAKE_WITHDRAWN = Query(
+    text(
+        """
+        WITH withdrawn AS (
+            SELECT waiting.workspace, waiting.id FROM agent_sessions AS waiting
+            JOIN exceptions ON exceptions.workspace = waiting.workspace
+                AND exceptions.id = waiting.exception AND exceptions.state <> 1
+            WHERE waiting.state <= 4 AND waiting.exception <> ''
+                AND waiting.expire_time IS NOT NULL
+                AND waiting.due_time > statement_timestamp()
+            LIMIT 1000
+            FOR UPDATE OF waiting SKIP LOCKED
+        )
+        UPDATE agent_sessions AS session SET due_time = clock_timestamp()
+        FROM withdrawn
+        WHERE session.workspace = withdrawn.workspace AND session.id = withdrawn.id
+        RETURNING session.id
         """
     )
 )
@@ -163,11 +181,10 @@ class Held(NamedTuple):
 class Due(NamedTuple):
     """When a session has to be looked at again, in seconds from now; None is never.
 
-    `expires`: it expires then. `keeps`: the lease is kept.
+    `keeps`: the lease is kept.
     """
 
     seconds: float | None
-    expires: bool = False
     keeps: bool = False
 
 
@@ -219,6 +236,12 @@ def put_back(database: Database, lease: Lease, seconds: float, *, counts: bool) 
     and at most a minute. `counts`: this was an attempt, which failed."""
     given = {"seconds": seconds, "counts": counts}
     database.one(_PUT_BACK, _key(lease) | given)
+
+
+def wake_withdrawn(database: Database) -> int:
+    """Has workers look at sessions that wait for a person, and whose exception isn't PENDING any
+    more; answers how many. Locks no exception."""
+    return len(database.all(_WAKE_WITHDRAWN, {}))
 
 
 def queued(database: Database) -> int:

@@ -11,7 +11,10 @@ from kintsugi.v1 import event_pb2, event_service_pb2
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
 from kintsugi.v1.access_service_pb2_grpc import AccessServiceStub
+from kintsugi.v1.action_service_pb2_grpc import ActionServiceStub
+from kintsugi.v1.agent_session_service_pb2_grpc import AgentSessionServiceStub
 from kintsugi.v1.audit_service_pb2_grpc import AuditServiceStub
+from kintsugi.v1.connector_service_pb2_grpc import ConnectorServiceStub
 from kintsugi.v1.error_reason_pb2 import ErrorReason
 from kintsugi.v1.event_service_pb2_grpc import EventServiceStub
 from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceStub
@@ -31,7 +34,10 @@ class Client:
         self.token = token
         self.channel = authorized(grpc.insecure_channel(f"127.0.0.1:{port}"), token)
         self.access = AccessServiceStub(self.channel)
+        self.actions = ActionServiceStub(self.channel)
+        self.agent_sessions = AgentSessionServiceStub(self.channel)
         self.audit = AuditServiceStub(self.channel)
+        self.connectors = ConnectorServiceStub(self.channel)
         self.events = EventServiceStub(self.channel)
         self.exceptions = ExceptionServiceStub(self.channel)
         self.guide_entries = GuideEntryServiceStub(self.channel)

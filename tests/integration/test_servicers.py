@@ -11,6 +11,7 @@ from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
 
 from server import app
+from server.config import Settings
 from server.interceptors.admission import CallPool, StreamLimit
 from server.interceptors.buckets import Buckets
 from server.interceptors.chain import Chain, Pools
@@ -65,7 +66,9 @@ def call(database: str) -> Iterator[Call]:
     """Calls a method by name: its answer and the status code."""
     connections = Database(database, connections=2)
     store = Store(connections, Notifier(database))
-    served = app.services(store, Hub(store, database, Patience(10, 15)))
+    served = app.services(
+        store, Hub(store, database, Patience(10, 15)), Settings(database_url=database)
+    )
     pool = CallPool("calls", 1, 1)
     methods = declared_methods(descriptor for descriptor, _, _ in served)
     limits = Limits(Buckets(OFTEN), StreamLimit(1), NO_AGENT_STARTS, REQUEST_BYTES)

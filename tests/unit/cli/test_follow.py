@@ -65,7 +65,7 @@ def _answer(planned: Any) -> Any:
 
 
 def wait(service: Any) -> pb.Exception | None:
-    return follow(service, service, PENDING, None)
+    return follow(service, service, PENDING, None, lambda: False)
 
 
 def test_what_others_say_is_shown_and_its_own_words_are_not(

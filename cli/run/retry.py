@@ -1,0 +1,108 @@
+"""Runs a job again where that was approved: takes a session's `retry_run`, reports how it ended.
+
+When it is looked for, and what follows for the job, is decided in `follow` and `exec`.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+import grpc
+from kintsugi.v1.action_pb2 import Action
+
+from cli.errors import ServiceError
+from cli.run.process import Outcome
+from cli.session_client import ActionClient
+from cli.terminal import say
+
+KEEP = 15.0
+"""Seconds between two calls that keep an action; it is lost after 60 without one."""
+
+REPORT = 90.0
+"""Seconds for which a report is tried: by then the action counts as cut off."""
+
+
+class Retries:
+    """Does what `retry_run` actions about one exception ask for.
+
+    `again` runs the job, `told` says in a line why that failed.
+    """
+
+    def __init__(
+        self,
+        actions: ActionClient,
+        exception: str,
+        again: Callable[[], Outcome],
+        told: Callable[[Outcome], str],
+    ) -> None:
+        self._actions = actions
+        self._exception = exception
+        self._again = again
+        self._told = told
+
+    def look(self) -> bool:
+        """Whether there was one to be taken, which was run then.
+
+        Raises KeyboardInterrupt where the job was interrupted, and ServiceError.
+        """
+        claim_id = str(uuid.uuid4())
+        if not (action := self._take(claim_id)):
+            return False
+        say(f"running it again, as approved by {action.approver}")
+        with _Keeping(self._actions, action.name, claim_id):
+            outcome = self._again()
+            self._report(action.name, claim_id, outcome)
+        if outcome.signals:
+            raise KeyboardInterrupt
+        return True
+
+    def _take(self, claim_id: str) -> Action | None:
+        """None where there is none, or somebody else was faster, or the service is away."""
+        try:
+            for action in self._actions.executing(self._exception, "retry_run"):
+                return self._actions.claim(action.name, claim_id)
+        except ServiceError as error:
+            if not (error.transient or error.code is grpc.StatusCode.FAILED_PRECONDITION):
+                raise
+        return None
+
+    def _report(self, action: str, claim_id: str, outcome: Outcome) -> None:
+        """A service that is away is waited for."""
+        why = "" if outcome.code == 0 else self._told(outcome)
+        until = time.monotonic() + REPORT
+        while (error := self._reported(action, claim_id, outcome.code, why)) is not None:
+            if not error.transient or time.monotonic() > until:
+                say(f"how it ended couldn't be reported: {error.message}")
+                return
+            time.sleep(1)
+
+    def _reported(self, action: str, claim_id: str, code: int, why: str) -> ServiceError | None:
+        try:
+            self._actions.report(action, claim_id, code, why)
+        except ServiceError as error:
+            return error
+        return None
+
+
+class _Keeping:
+    """Keeps a claimed action as long as the job runs."""
+
+    def __init__(self, actions: ActionClient, action: str, claim_id: str) -> None:
+        self._actions = actions
+        self._claim = (action, claim_id)
+        self._done = threading.Event()
+
+    def __enter__(self) -> None:
+        threading.Thread(target=self._keep, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+
+    def _keep(self) -> None:
+        while not self._done.wait(KEEP):
+            try:
+                self._actions.claim(*self._claim)
+            except ServiceError as error:
+                if not error.transient:
+                    return

@@ -1,0 +1,30 @@
+"""`kintsugi worker`: one process that goes on with agent sessions.
+
+`kintsugi up` starts one beside the servers; any number may work on one database.
+"""
+
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--database-url", envvar="KINTSUGI_DATABASE_URL", required=True, help="PostgreSQL.")
+@click.option("--sessions-at-once", type=int, help="Agent sessions at once.  [default: 8]")
+def worker(**flags: object) -> None:
+    """Run agent sessions until SIGTERM or Ctrl-C."""
+    from pydantic import ValidationError
+
+    from server import worker as work
+    from server.config import Settings
+    from server.database import CannotRun
+
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    try:
+        work.run(Settings(**given))
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = "_".join(str(part) for part in wrong["loc"])
+        raise click.ClickException(f"{name}: {wrong['msg']}") from error
+    except CannotRun as error:
+        raise click.ClickException(str(error)) from error

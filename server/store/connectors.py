@@ -1,0 +1,41 @@
+"""The SQL that only connectors need: creating one, and finding the one of an action type.
+
+What their columns mean is said in `resources/connector.py`.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import BindParameter, bindparam, insert, null, select
+
+from server.store.changes import recorded
+from server.store.query import Query
+from server.store.statements import read_columns
+from server.store.tables import connectors
+
+ACTION_TYPE_INDEX = "connectors_action_type"
+"""It refuses a second connector of a type."""
+
+_WRITTEN = (
+    *("workspace", "id", "action_type", "title", "description", "expected_outcome", "risk"),
+    *("http", "revision"),
+)
+
+
+def create_statement(columns: Sequence[str]) -> Query:
+    """Inserts a connector and answers its row. Recorded."""
+    statement = insert(connectors).values({name: _bound(name) for name in _WRITTEN})
+    row, change = recorded(statement, "workspace", before=lambda _: null())
+    return Query(select(*read_columns(row, columns)).add_cte(change))
+
+
+def of_type_statement(columns: Sequence[str]) -> Query:
+    """The row of the connector of a `workspace` and `action_type`."""
+    return Query(
+        select(*read_columns(connectors, columns)).where(
+            *(connectors.c[name] == _bound(name) for name in ("workspace", "action_type"))
+        )
+    )
+
+
+def _bound(name: str) -> BindParameter[object]:
+    return bindparam(name, type_=connectors.c[name].type)

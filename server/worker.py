@@ -1,0 +1,86 @@
+"""The composition root of a worker: makes it out of its parts and runs it.
+
+Beside `app.py`, which does the same for a server process.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Collection
+
+import structlog
+
+from server import database, logs
+from server.config import Settings, unknown_variables
+from server.operations.session_turn import Desk
+from server.operations.session_upkeep import keep_up
+from server.outbound.sending import Sender
+from server.sessions.analysis import Analysis
+from server.sessions.course import Course
+from server.sessions.execution import Execution
+from server.sessions.intake import Intake
+from server.sessions.reasoner import Reasoner
+from server.sessions.reasoners.guide import GuideReasoner
+from server.sessions.runtime import Pace, Runtime
+from server.store.connection import Database
+from server.store.listener import Listener
+from server.store.notifier import Notifier
+from server.store.store import Store
+from server.store.topics import EVERYTHING, SESSIONS
+
+_log = structlog.get_logger()
+
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+class Worker:
+    """Goes on with agent sessions, from when it is made until it is stopped."""
+
+    def __init__(self, settings: Settings, reasoner: Callable[[Store], Reasoner]) -> None:
+        self._settings = settings
+        url, at_once = settings.database_url, settings.sessions_at_once
+        # What keeps leases and takes sessions never waits for what is done with them.
+        self._upkeep = Database(url, connections=4)
+        self._database = Database(url, connections=at_once + 1)
+        self._notifier = Notifier(url)
+        store = Store(self._database, self._notifier)
+        desk = Desk(store, settings.lease_seconds, settings.approval_seconds)
+        analysis = Analysis(desk, reasoner(store), settings.analysis_seconds)
+        course = Course(desk, analysis, Execution(desk, Sender(settings.secrets_dir)))
+        pace = Pace(at_once, settings.lease_seconds)
+        self._runtime = Runtime(self._upkeep, course.follow, pace)
+        kept_up = Store(self._upkeep, self._notifier)
+        self._intake = Intake(kept_up)
+        self._repetitions = keep_up(kept_up)
+        self._listener = Listener(url, self._heard)
+
+    def stop(self) -> None:
+        """Takes nothing more, lets go of what it can, waits a while for the rest."""
+        self._listener.close()
+        self._intake.close()
+        self._runtime.close(self._settings.grace_seconds)
+        for repetition in self._repetitions:
+            repetition.close()
+        self._notifier.close()
+        self._upkeep.close()
+        self._database.close()
+
+    def _heard(self, topics: Collection[str]) -> None:
+        if SESSIONS in topics or EVERYTHING in topics:
+            self._runtime.wake()
+        # Whatever has changed may be a new exception; looking costs little.
+        self._intake.wake()
+
+
+def run(settings: Settings, reasoner: Callable[[Store], Reasoner] = GuideReasoner) -> None:
+    """Works until SIGTERM or Ctrl-C. Raises CannotRun."""
+    logs.configure(settings.log_level)
+    for name in unknown_variables():
+        _log.warning("unknown setting", name=name)
+    # Blocked before any thread is started, the signals wait until they are asked for.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    database.check(settings.database_url)
+    worker = Worker(settings, reasoner)
+    _log.info("working", pid=os.getpid())
+    signal.sigwait(_ENDING)
+    worker.stop()
+    _log.info("stopped", pid=os.getpid())

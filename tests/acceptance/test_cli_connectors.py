@@ -1,0 +1,123 @@
+"""`kintsugi connectors …` against a running service: kept as files say, and tried on a target."""
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.following import done, kintsugi
+
+
+@pytest.fixture
+def target() -> Iterator[HTTPServer]:
+    """A system that answers 200 with what it was sent."""
+
+    class Echo(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def id() -> str:
+    return f"c-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def file(tmp_path: Path, target: HTTPServer, id: str) -> Path:
+    path = tmp_path / "connector.yaml"
+    path.write_text(
+        f"action_type: {id.replace('-', '_')}\n"
+        "title: Process a batch again\n"
+        "risk: RISK_LOW\n"
+        "http:\n"
+        "  method: POST\n"
+        f"  url: http://127.0.0.1:{target.server_port}/batches/{{batch}}\n"
+        "  body: {batch: '{batch}'}\n"
+        "  allow_private: true\n"
+    )
+    return path
+
+
+def shown(stack: Any, id: str) -> Any:
+    return json.loads(done(stack, "connectors", "show", id, "--json"))
+
+
+def test_a_connector_is_made_listed_changed_and_deleted(stack: Any, file: Path, id: str) -> None:
+    assert "created" in kintsugi(stack, "connectors", "create", id, "--file", str(file)).stderr
+    assert shown(stack, id)["title"] == "Process a batch again"
+    row = next(line for line in done(stack, "connectors", "list").splitlines() if id in line)
+    assert "POST http://127.0.0.1:" in row
+    change = json.dumps({"title": "Again", "risk": "RISK_HIGH"})
+    edited = kintsugi(stack, "connectors", "edit", id, "--file", "-", input=change)
+    assert edited.returncode == 0, edited.stderr
+    changed = shown(stack, id)
+    assert (changed["title"], changed["risk"]) == ("Again", "RISK_HIGH")
+    assert changed["http"]["method"] == "POST"
+    assert "was deleted" in kintsugi(stack, "connectors", "delete", id).stderr
+    assert kintsugi(stack, "connectors", "show", id).returncode == 1
+
+
+def test_what_is_shown_can_be_edited(stack: Any, file: Path, id: str) -> None:
+    done(stack, "connectors", "create", id, "--file", str(file), "--json")
+    text = done(stack, "connectors", "show", id).replace("Process a batch", "Run a batch")
+    changed = kintsugi(stack, "connectors", "edit", id, "--file", "-", "--json", input=text)
+    assert changed.returncode == 0, changed.stderr
+    assert json.loads(changed.stdout)["title"] == "Run a batch again"
+
+
+def test_a_connector_is_tried(stack: Any, file: Path, id: str, target: HTTPServer) -> None:
+    done(stack, "connectors", "create", id, "--file", str(file))
+    words = ("connectors", "test", id, "--parameters", '{"batch": "b-7"}', "--json")
+    rendered = json.loads(done(stack, *words))
+    assert rendered["request"]["url"].endswith("/batches/b-7")
+    assert "result" not in rendered
+    sent = json.loads(done(stack, *words, "--send"))
+    assert sent["result"]["response"]["body"] == {"batch": "b-7"}
+    target.shutdown()
+    target.server_close()
+    failed = kintsugi(stack, *words, "--send")
+    assert (failed.returncode, json.loads(failed.stdout)["result"]["success"]) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "input", "code", "said"),
+    [
+        (("create", "x", "--file", "-"), "{", 1, "JSON or YAML"),
+        (("create", "x", "--file", "-"), "colour: red", 1, "colour"),
+        (("create", "x", "--file", "-"), "action_type: a", 1, "http"),
+        (("create", "x", "--file", "/none"), "", 2, "/none"),
+        (("test", "x", "--parameters", "[]"), "", 2, "JSON object"),
+        (("show", "a/b"), "", 2, "connector"),
+        (("delete", "none"), "", 1, "none"),
+    ],
+)
+def test_what_is_wrong_is_told(
+    stack: Any, words: tuple[str, ...], input: str, code: int, said: str
+) -> None:
+    refused = kintsugi(stack, "connectors", *words, input=input)
+    assert refused.returncode == code
+    assert said in refused.stderr
+
+
+def test_an_action_type_stays_as_it_is(stack: Any, file: Path, id: str) -> None:
+    done(stack, "connectors", "create", id, "--file", str(file))
+    refused = kintsugi(stack, "connectors", "edit", id, "--file", "-", input="action_type: b")
+    assert refused.returncode == 1
+    assert "can't be changed" in refused.stderr

@@ -1,0 +1,314 @@
+"""What workers make of sessions: analysed, proposed, executed, and the exception resolved."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from kintsugi.v1 import agent_session_pb2 as pb
+from kintsugi.v1 import exception_pb2
+
+from server.sessions import execution, runtime
+from server.sessions.reasoner import Proposed, Work
+from server.sessions.task import Stopped
+from tests.integration.client import WORKSPACE, Client
+from tests.integration.working import (
+    REPROCESS,
+    SECONDS,
+    Said,
+    Sessions,
+    Target,
+    states,
+    working,
+)
+
+
+@pytest.fixture
+def sessions(client: Client) -> Sessions:
+    return Sessions(client)
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    target = Target()
+    yield target
+    target.close()
+
+
+def test_a_session_is_analysed_and_proposes(database, sessions):
+    with working(database, Said(Proposed("manual_review"))):
+        started = sessions.start()
+        session = sessions.wait(started.name, "AWAITING_CONFIRMATION")
+    assert session.analysis.root_cause == "It broke."
+    assert session.prompt_token_count == 3
+    assert states(session) == ["PROPOSED"]
+    assert session.HasField("expire_time")
+
+
+def test_what_is_approved_is_carried_out_and_resolves(database, client, sessions, target):
+    sessions.connect(target)
+    with working(database, Said(REPROCESS, Proposed("manual_review"))):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+        [chosen, _] = session.actions
+        sessions.execute(session, chosen.name)
+        done = sessions.wait(session.name, "COMPLETED")
+    assert states(done) == ["SUCCEEDED", "CANCELLED"]
+    assert target.bodies == [{"batch": "b-7"}]
+    assert target.keys == [chosen.name.rpartition("/")[2]]
+    exception = client.get(session.exception)
+    assert exception.state == exception_pb2.EXCEPTION_STATE_RESOLVED
+    assert exception.resolver == "agents/resolution_agent"
+    assert exception.resolution_note.startswith("Process it again (reprocess on ")
+
+
+def test_a_failed_action_is_proposed_anew_with_those_after_it(database, client, sessions, target):
+    sessions.connect(target)
+    target.status = 500
+    with working(database, Said(REPROCESS, REPROCESS)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+        sessions.execute(session)
+        again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
+    assert states(again) == ["FAILED", "CANCELLED", "PROPOSED", "PROPOSED"]
+    first, second, *others = again.actions
+    assert [action.replaces for action in others] == [first.name, second.name]
+    assert first.result.response["status"] == 500
+    assert client.get(session.exception).state == exception_pb2.EXCEPTION_STATE_PENDING
+
+
+def test_what_was_proposed_anew_can_succeed(database, sessions, target):
+    sessions.connect(target)
+    target.status = 500
+    with working(database, Said(REPROCESS)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+        sessions.execute(session)
+        again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
+        target.status = 200
+        sessions.execute(again)
+        done = sessions.wait(session.name, "COMPLETED")
+    assert states(done) == ["FAILED", "SUCCEEDED"]
+    assert len(set(target.keys)) == 2
+
+
+def test_what_was_cut_off_is_unknown_and_asks_a_person(database, sessions, target):
+    sessions.connect(target, timeout={"nanos": 300_000_000})
+    target.held.clear()
+    with working(database, Said(REPROCESS)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+        sessions.execute(session)
+        again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
+    assert states(again) == ["UNKNOWN", "PROPOSED"]
+    assert len(target.keys) == 1
+
+
+def test_what_may_be_repeated_is_under_the_same_key(database, sessions, target):
+    sessions.connect(
+        target,
+        timeout={"nanos": 300_000_000},
+        idempotent=True,
+        retry={"max_attempts": 2, "initial_backoff": {"nanos": 100_000_000}},
+    )
+    target.held.clear()
+    with working(database, Said(REPROCESS)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+        sessions.execute(session)
+        again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
+    assert states(again) == ["UNKNOWN", "PROPOSED"]
+    assert len(target.keys) == 2
+    assert len(set(target.keys)) == 1
+
+
+def test_what_never_left_is_tried_again_and_then_failed(database, sessions, target):
+    retry = {"max_attempts": 2, "initial_backoff": {"nanos": 100_000_000}}
+    sessions.connect(target, retry=retry)
+    target.close()
+    with working(database, Said(REPROCESS)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+        sessions.execute(session)
+        again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
+    assert states(again) == ["FAILED", "PROPOSED"]
+
+
+def test_what_a_guide_entry_approved_in_advance_is_carried_out_at_once(
+    database, client, sessions, target
+):
+    sessions.connect(target)
+    entry = f"{WORKSPACE}/automations/billing/guideEntries/g1"
+    standing = REPROCESS._replace(is_standing=True, guide_entry=entry)
+    with working(database, Said(standing)):
+        done = sessions.wait(sessions.start().name, "COMPLETED")
+    [action] = done.actions
+    assert action.approver == "policies/guide_entry"
+    assert action.HasField("approve_time")
+    assert client.get(done.exception).resolution_guide_entry == entry
+
+
+def test_an_approved_action_is_not_sent_once_its_connector_is_another(
+    database, client, sessions, target
+):
+    sessions.connect(target)
+    with working(database, Said(REPROCESS)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+    sessions.execute(session)
+    sessions.connect_anew(target, method="PUT")
+    with working(database, Said(REPROCESS)):
+        again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
+    assert states(again) == ["EXPIRED", "PROPOSED"]
+    assert "connector" in again.actions[0].state_reason
+    assert target.keys == []
+
+
+def test_nobody_waiting_for_a_run_fails_its_retry(database, client, sessions, monkeypatch):
+    monkeypatch.setattr(execution, "_CLAIM_SECONDS", 0.2)
+    exception = client.raise_one(extra={"retry": "exec"})
+    with working(database, Said(Proposed("retry_run"))):
+        session = sessions.wait(sessions.start(exception.name).name, "AWAITING_CONFIRMATION")
+        sessions.execute(session)
+        again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
+    assert states(again) == ["FAILED", "PROPOSED"]
+    assert again.actions[0].result.error == "nobody waits for the run"
+
+
+def test_a_claimed_retry_that_succeeds_resolves(database, client, sessions):
+    exception = client.raise_one(extra={"retry": "exec"})
+    with working(database, Said(Proposed("retry_run"))):
+        session = sessions.wait(sessions.start(exception.name).name, "AWAITING_CONFIRMATION")
+        sessions.execute(session)
+        sessions.run_again(session.actions[0].name, exit_code=0)
+        done = sessions.wait(session.name, "COMPLETED")
+    assert states(done) == ["SUCCEEDED"]
+    assert client.get(exception.name).state == exception_pb2.EXCEPTION_STATE_RESOLVED
+
+
+def test_a_claimed_retry_that_nobody_keeps_is_unknown(database, client, sessions, until):
+    exception = client.raise_one(extra={"retry": "exec"})
+    with working(database, Said(Proposed("retry_run"))):
+        session = sessions.wait(sessions.start(exception.name).name, "AWAITING_CONFIRMATION")
+        sessions.execute(session)
+        sessions.claim(session.actions[0].name)
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("UPDATE actions SET claim_until = clock_timestamp()")
+            connection.execute("UPDATE agent_sessions SET due_time = clock_timestamp()")
+        again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
+    assert states(again) == ["UNKNOWN", "PROPOSED"]
+
+
+def test_a_cancelled_session_cuts_off_what_it_sends(database, sessions, target):
+    sessions.connect(target)
+    target.held.clear()
+    with working(database, Said(REPROCESS)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+        sessions.execute(session)
+        sessions.wait_until(lambda: target.keys)
+        sessions.cancel(session.name)
+        ended = sessions.wait_until(lambda: _ended(sessions.get(session.name)))
+    assert states(ended) == ["UNKNOWN"]
+    assert ended.state == pb.AgentSession.STATE_CANCELLED
+
+
+def _ended(session: pb.AgentSession) -> pb.AgentSession | None:
+    return None if "EXECUTING" in states(session) else session
+
+
+def test_a_cancelled_analysis_stops(database, sessions):
+    stopped = threading.Event()
+
+    def until_stopped(work: Work) -> None:
+        try:
+            while True:
+                work.check()
+                time.sleep(0.01)
+        except Stopped:
+            stopped.set()
+            raise
+
+    with working(database, Said(before=until_stopped)):
+        session = sessions.start()
+        sessions.wait(session.name, "ANALYZING")
+        sessions.cancel(session.name)
+        assert stopped.wait(SECONDS)
+    assert sessions.get(session.name).state == pb.AgentSession.STATE_CANCELLED
+
+
+def test_an_analysis_that_takes_too_long_fails(database, sessions):
+    def for_ever(work: Work) -> None:
+        while True:
+            work.check()
+            time.sleep(0.01)
+
+    with working(database, Said(before=for_ever), analysis_seconds=0.2):
+        session = sessions.wait(sessions.start().name, "FAILED")
+    assert session.error == "the analysis took longer than 0.2 s"
+
+
+def test_an_analysis_that_never_ends_well_is_given_up(database, sessions, monkeypatch):
+    monkeypatch.setattr(runtime, "_PAUSE_SECONDS", 0.001)
+
+    def break_down(_: Work) -> None:
+        raise ZeroDivisionError
+
+    reasoner = Said(before=break_down)
+    with working(database, reasoner):
+        session = sessions.wait(sessions.start().name, "FAILED")
+    assert session.error == "the analysis was begun 5 times, and never came to its end"
+    assert len(reasoner.runs) == 1, "a finished step is not done again"
+
+
+def test_a_session_that_nobody_answers_expires(database, start_server):
+    sessions = Sessions(start_server(approval_seconds=1))
+    with working(database, Said(REPROCESS), approval_seconds=1):
+        proposed = sessions.start()
+        waiting = sessions.start(start=pb.AgentSession.START_ON_PROPOSE)
+        ended = sessions.wait(proposed.name, "EXPIRED")
+        assert sessions.wait(waiting.name, "EXPIRED").error
+    assert states(ended) == ["EXPIRED"]
+
+
+def test_a_session_ends_when_its_exception_is_dealt_with(database, client, sessions):
+    with working(database, Said(REPROCESS)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+        client.resolve(session.exception)
+        ended = sessions.wait(session.name, "CANCELLED")
+    assert ended.error == "its exception was dealt with meanwhile"
+    assert states(ended) == ["CANCELLED"]
+
+
+def test_nothing_to_do_completes_and_leaves_the_exception(database, client, sessions):
+    with working(database, Said()):
+        session = sessions.wait(sessions.start().name, "COMPLETED")
+    assert client.get(session.exception).state == exception_pb2.EXCEPTION_STATE_PENDING
+
+
+def test_a_session_about_a_signal_has_its_own_thread(database, sessions):
+    with working(database, Said(Proposed("manual_review"))):
+        session = sessions.start(signal={"title": "PaymentBatchFailed", "message": "b-7 failed"})
+        sessions.wait(session.name, "AWAITING_CONFIRMATION")
+    assert session.thread == session.name
+    assert "It broke." in sessions.said(session)
+
+
+def test_the_thread_tells_all_of_it_in_order(database, sessions, target):
+    sessions.connect(target)
+    with working(database, Said(REPROCESS)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+        sessions.execute(session)
+        sessions.wait(session.name, "COMPLETED")
+    told = sessions.said(session)
+    expected = [
+        "Raised: `KeyError: 'total'`",
+        "Started by users/local.",
+        "Looking at what happened.",
+        "Looking.",
+        "Look",
+        '{"found": "nothing"}',
+        "It broke.",
+        "`reprocess` proposed.",
+        "Waiting for approval.",
+        "Executing what was approved.",
+        "`reprocess` approved by users/local.",
+        "`reprocess` begun.",
+        "reprocess",
+        "`reprocess` succeeded.",
+    ]
+    assert sorted(told[: len(expected)]) == sorted(expected)
+    assert told[-2:] == ["Completed.", "Completed."]

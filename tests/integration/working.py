@@ -1,0 +1,223 @@
+"""Workers with a reasoner of the tests', targets that they call, and what is said of sessions."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import grpc
+from kintsugi.v1 import (
+    action_pb2,
+    action_service_pb2,
+    agent_session_service_pb2,
+    connector_pb2,
+    connector_service_pb2,
+)
+from kintsugi.v1 import agent_session_pb2 as pb
+from kintsugi.v1.action_service_pb2_grpc import ActionServiceStub
+from kintsugi.v1.agent_session_service_pb2_grpc import AgentSessionServiceStub
+
+from server.config import Settings
+from server.sessions.reasoner import Conclusion, Proposed, Subject, Work
+from server.worker import Worker
+from tests.integration.client import WORKSPACE, Client
+
+SECONDS = 20
+"""What anything may take here before it counts as stuck."""
+
+
+class Said:
+    """A reasoner that concludes what its test says, after a step that is kept."""
+
+    def __init__(self, *actions: Proposed, before: Callable[[Work], None] | None = None) -> None:
+        self.actions: Sequence[Proposed] = actions
+        self.before = before
+        self.runs: list[str] = []
+
+    def analyse(self, subject: Subject, work: Work) -> Conclusion:
+        work.think("begin", "Looking.")
+        work.tool("look", "Look", subject.session.exception, lambda: self._run(subject))
+        if self.before:
+            self.before(work)
+        analysis = pb.Analysis(root_cause="It broke.", confidence=0.9, summary="It broke.")
+        return Conclusion(analysis, self.actions, prompt_tokens=3, completion_tokens=4)
+
+    def _run(self, subject: Subject) -> dict[str, str]:
+        self.runs.append(subject.session.name)
+        return {"found": "nothing"}
+
+
+class Target:
+    """A system that actions are carried out on; it keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.bodies: list[Any] = []
+        self.status = 200
+        self.held = threading.Event()
+        self.held.set()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def close(self) -> None:
+        self.held.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(target) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - `self` is the handler's
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                target.keys.append(self.headers["Idempotency-Key"])
+                target.bodies.append(json.loads(body))
+                target.held.wait(SECONDS)
+                answer = b'{"done": true}'
+                self.send_response(target.status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        return Handler
+
+
+@contextmanager
+def working(database: str, reasoner: Any, **settings: Any) -> Iterator[Worker]:
+    """A worker in this process."""
+    values = {"database_url": database, "grace_seconds": 1} | settings
+    worker = Worker(Settings(**values), lambda _: reasoner)
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+class Sessions:
+    """The calls about sessions, in the words of the tests."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.sessions = AgentSessionServiceStub(client.channel)
+        self.actions = ActionServiceStub(client.channel)
+
+    def start(self, exception: str = "", **fields: Any) -> pb.AgentSession:
+        if "signal" not in fields:
+            fields["exception"] = exception or self._client.raise_one().name
+        session = pb.AgentSession(**fields)
+        request = agent_session_service_pb2.CreateAgentSessionRequest(
+            parent=WORKSPACE, agent_session=session
+        )
+        return self.sessions.CreateAgentSession(request)
+
+    def get(self, name: str) -> pb.AgentSession:
+        request = agent_session_service_pb2.GetAgentSessionRequest(name=name)
+        return self.sessions.GetAgentSession(request)
+
+    def execute(self, session: pb.AgentSession, *actions: str, note: str = "") -> pb.AgentSession:
+        chosen = actions or [each.name for each in session.actions if each.state == 1]
+        request = agent_session_service_pb2.ExecuteActionsRequest(
+            name=session.name, actions=[{"action": name} for name in chosen], note=note
+        )
+        return self.sessions.ExecuteActions(request)
+
+    def cancel(self, name: str) -> pb.AgentSession:
+        request = agent_session_service_pb2.CancelAgentSessionRequest(name=name)
+        return self.sessions.CancelAgentSession(request)
+
+    def wait(self, name: str, *states: str) -> pb.AgentSession:
+        """The session when it has come to one of the states."""
+        wanted = [pb.AgentSession.State.Value(f"STATE_{state}") for state in states]
+        deadline = time.monotonic() + SECONDS
+        while (session := self.get(name)).state not in wanted:
+            state = pb.AgentSession.State.Name(session.state)
+            assert time.monotonic() < deadline, f"{name} is still {state}: {session.error}"
+            time.sleep(0.005)
+        return session
+
+    def connect(self, target: Target, **http: Any) -> None:
+        """Has actions of the type `reprocess` carried out by a target."""
+        request = connector_service_pb2.CreateConnectorRequest(
+            parent=WORKSPACE, connector=_connector(target, **http), connector_id="reprocess"
+        )
+        self._client.connectors.CreateConnector(request)
+
+    def connect_anew(self, target: Target, **http: Any) -> None:
+        """The same, otherwise than before."""
+        request = connector_service_pb2.UpdateConnectorRequest(
+            connector=_connector(target, **http), update_mask={"paths": ["http"]}
+        )
+        request.connector.name = f"{WORKSPACE}/connectors/reprocess"
+        self._client.connectors.UpdateConnector(request)
+
+    def claim(self, action: str) -> None:
+        """Takes a `retry_run` as soon as it can be."""
+
+        def taken() -> bool:
+            request = action_service_pb2.ClaimActionRequest(name=action, claim_id="tests")
+            try:
+                self.actions.ClaimAction(request)
+            except grpc.RpcError:
+                return False
+            return True
+
+        self.wait_until(taken)
+
+    def run_again(self, action: str, exit_code: int) -> None:
+        self.claim(action)
+        request = action_service_pb2.ReportActionRequest(
+            name=action, claim_id="tests", exit_code=exit_code
+        )
+        self.actions.ReportAction(request)
+
+    def wait_until(self, condition: Callable[[], Any]) -> Any:
+        """What the condition is when it is true."""
+        deadline = time.monotonic() + SECONDS
+        while not (found := condition()):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        return found
+
+    def said(self, session: pb.AgentSession) -> list[str]:
+        """What was said in the thread, oldest first."""
+        events = self._client.list_events(session.thread, page_size=1000).events
+        return [
+            event.system_message.content
+            or event.agent_message.content
+            or event.thinking.content
+            or event.tool_call_request.display_name
+            or event.tool_call_result.result
+            or event.completion_response.content
+            for event in reversed(events)
+        ]
+
+
+def _connector(target: Target, **http: Any) -> connector_pb2.Connector:
+    request = {
+        "method": "POST",
+        "url": f"{target.url}/batches/{{batch}}",
+        "body": '{"batch": "{batch}"}',
+        "allow_private": True,
+    }
+    return connector_pb2.Connector(
+        action_type="reprocess", http=connector_pb2.HttpRequest(**(request | http))
+    )
+
+
+def states(session: pb.AgentSession) -> list[str]:
+    """Those of its actions."""
+    names = action_pb2.Action.State
+    return [names.Name(action.state).removeprefix("STATE_") for action in session.actions]
+
+
+REPROCESS = Proposed("reprocess", {"batch": "b-7"}, "Process it again")
