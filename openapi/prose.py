@@ -20,6 +20,7 @@ SAMPLE_IDS = {
     "access_token": "0199bb1c1e07d2a94b6f83c5e0a1",
     "exception": "0199bb1c2f3ad81f0c6a5e7b9d24",
     "exception_group": "missing_values",
+    "connector": "reprocess-usage",
     "event": "2",
     "agent_session": "0199bb1c5a10f4e8d2c6b0a19375",
 }

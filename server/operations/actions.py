@@ -26,7 +26,6 @@ from server.store.changes import FURTHER, once
 _MOST = 100
 """The most actions of a session, as an answer has all of them."""
 
-_RUNNING = pb.Action.Step.STATE_RUNNING
 _STEP_ENDS = {
     action_state.SUCCEEDED: pb.Action.Step.STATE_SUCCEEDED,
     action_state.FAILED: pb.Action.Step.STATE_FAILED,
@@ -65,7 +64,9 @@ def claim(sessions: AgentSessions, request: service.ClaimActionRequest) -> pb.Ac
         holder = _check_holder(opened, action, key, ("", request.claim_id))
         opened.transaction.one(CLAIM, key | {"claim_id": request.claim_id})
         opened.transaction.one(DUE_WITH_CLAIM, key)
-        return action if holder else _begin(opened, action)
+        if not holder:
+            opened.said.append(_called(action))
+        return action
 
 
 def report(sessions: AgentSessions, request: service.ReportActionRequest) -> pb.Action:
@@ -127,19 +128,6 @@ def _check_holder(
     return str(holder)
 
 
-def _begin(opened: OpenedSession, action: pb.Action) -> pb.Action:
-    def apply(begun: pb.Action) -> None:
-        for step in begun.steps:
-            step.state = _RUNNING
-
-    id = action.name.rpartition("/")[2]
-    request = event_pb2.ToolCallRequest(
-        tool_call_id=id, display_name=action.action_type, input=action.description
-    )
-    opened.said.append(event_pb2.Event(tool_call_request=request))
-    return opened.change_action(action, apply)
-
-
 def _end(
     opened: OpenedSession,
     action: pb.Action,
@@ -163,6 +151,14 @@ def _end(
     opened.said.append(event_pb2.Event(tool_call_result=result))
     opened.put_to_work()
     return opened.change_action(action, apply)
+
+
+def _called(action: pb.Action) -> event_pb2.Event:
+    id = action.name.rpartition("/")[2]
+    request = event_pb2.ToolCallRequest(
+        tool_call_id=id, display_name=action.action_type, input=action.description
+    )
+    return event_pb2.Event(tool_call_request=request)
 
 
 def _error(exit_code: int) -> str:

@@ -5,6 +5,7 @@ What may be done to one is in `operations/connectors.py`.
 
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict, ParseDict
 from kintsugi.v1 import connector_pb2 as pb
 from kintsugi.v1.risk_pb2 import Risk
 
@@ -39,7 +40,7 @@ def _read(make: Make[pb.Connector], parent: str, row: Row) -> pb.Connector:
         revision=revision,
         etag=str(version),
     )
-    connector.http.MergeFromString(http)
+    ParseDict(http, connector.http)
     set_timestamp(connector.create_time, create_time)
     set_timestamp(connector.update_time, update_time)
     return connector
@@ -51,7 +52,7 @@ def _write(connector: pb.Connector) -> dict[str, Any]:
         "description": connector.description,
         "expected_outcome": connector.expected_outcome,
         "risk": connector.risk,
-        "http": connector.http.SerializeToString(deterministic=True),
+        "http": MessageToDict(connector.http, preserving_proto_field_name=True),
         "revision": connector.revision,
     }
 

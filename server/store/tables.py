@@ -389,7 +389,7 @@ connectors = Table(
     *(_column(name, Text) for name in ("id", "action_type", "title")),
     *(_column(name, Text) for name in ("description", "expected_outcome")),
     _column("risk", SmallInteger),
-    _column("http", LargeBinary),
+    _column("http", JSONB),
     _column("revision", Integer),
     _column("version", Integer),
     _time("create_time"),
@@ -397,7 +397,7 @@ connectors = Table(
     PrimaryKeyConstraint("workspace", "id"),
     Index("connectors_action_type", "workspace", "action_type", unique=True),
 )
-"""`http` is a serialised HttpRequest."""
+"""`http` is an HttpRequest, as JSON, so that the audit tells what was changed in it."""
 
 changes = Table(
     "changes",

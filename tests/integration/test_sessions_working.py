@@ -150,7 +150,7 @@ def test_an_approved_action_is_not_sent_once_its_connector_is_another(
     with working(database, Said(REPROCESS)):
         session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
     sessions.execute(session)
-    sessions.change_connector(description="Changed meanwhile")
+    sessions.connect_anew(target, method="PUT")
     with working(database, Said(REPROCESS)):
         again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
     assert states(again) == ["EXPIRED", "PROPOSED"]

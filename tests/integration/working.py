@@ -145,28 +145,19 @@ class Sessions:
             time.sleep(0.005)
         return session
 
-    def connect(self, target: Target, action_type: str = "reprocess", **http: Any) -> None:
-        """Has actions of a type carried out by a target."""
-        request = {
-            "method": "POST",
-            "url": f"{target.url}/batches/{{batch}}",
-            "body": '{"batch": "{batch}"}',
-            "allow_private": True,
-        }
-        connector = connector_pb2.Connector(
-            action_type=action_type, http=connector_pb2.HttpRequest(**(request | http))
+    def connect(self, target: Target, **http: Any) -> None:
+        """Has actions of the type `reprocess` carried out by a target."""
+        request = connector_service_pb2.CreateConnectorRequest(
+            parent=WORKSPACE, connector=_connector(target, **http), connector_id="reprocess"
         )
-        self._client.connectors.CreateConnector(
-            connector_service_pb2.CreateConnectorRequest(
-                parent=WORKSPACE, connector=connector, connector_id=action_type
-            )
-        )
+        self._client.connectors.CreateConnector(request)
 
-    def change_connector(self, action_type: str = "reprocess", **fields: Any) -> None:
-        name = f"{WORKSPACE}/connectors/{action_type}"
+    def connect_anew(self, target: Target, **http: Any) -> None:
+        """The same, otherwise than before."""
         request = connector_service_pb2.UpdateConnectorRequest(
-            connector=connector_pb2.Connector(name=name, **fields), update_mask={"paths": fields}
+            connector=_connector(target, **http), update_mask={"paths": ["http"]}
         )
+        request.connector.name = f"{WORKSPACE}/connectors/reprocess"
         self._client.connectors.UpdateConnector(request)
 
     def claim(self, action: str) -> None:
@@ -209,6 +200,18 @@ class Sessions:
             or event.completion_response.content
             for event in reversed(events)
         ]
+
+
+def _connector(target: Target, **http: Any) -> connector_pb2.Connector:
+    request = {
+        "method": "POST",
+        "url": f"{target.url}/batches/{{batch}}",
+        "body": '{"batch": "{batch}"}',
+        "allow_private": True,
+    }
+    return connector_pb2.Connector(
+        action_type="reprocess", http=connector_pb2.HttpRequest(**(request | http))
+    )
 
 
 def states(session: pb.AgentSession) -> list[str]:

@@ -110,9 +110,10 @@ class HttpRequest(_message.Message):
     `number`, `extra.KEY`), `{action.name}` for the action's. `{{` and `}}` are
     braces.
 
-    In a URL, what is put in is escaped, so that it can't reach beyond its place.
-    In the body, a text that is nothing but one place becomes the parameter with
-    its own JSON type.
+    In a URL, what is put in is escaped, so that it can't reach beyond its place;
+    in its path it can't be empty, nor have a slash. In the body, a text that is
+    nothing but one place becomes the parameter with its own JSON type. Without a
+    value for each place nothing is sent.
 
     Each request carries an `Idempotency-Key`, the same for each attempt at one
     action.
@@ -170,7 +171,7 @@ class HttpRequest(_message.Message):
         @_builtins.property
         def initial_backoff(self) -> _duration_pb2.Duration:
             """Optional. The pause before the second one, which doubles each time, with
-            jitter: 0.1 s to 60 s, 1 s unless said otherwise.
+            jitter: 0.1 s to 60 s, 1 s unless said otherwise. Example: 1s
             """
 
         def __init__(
@@ -195,8 +196,8 @@ class HttpRequest(_message.Message):
         FIELD_FIELD_NUMBER: _builtins.int
         VALUE_FIELD_NUMBER: _builtins.int
         field: _builtins.str
-        """Optional. A field of the answer's JSON body, such as `result.state`, that
-        must be there, and `value` if that is given.
+        """Optional. A field of the answer's JSON body that must be there, and be
+        `value` if that is given. Example: result.state
         """
         value: _builtins.str
         """Optional. What `field` must be, as a text. Example: done"""
@@ -251,13 +252,13 @@ class HttpRequest(_message.Message):
     ALLOWED_HOSTS_FIELD_NUMBER: _builtins.int
     ALLOW_PRIVATE_FIELD_NUMBER: _builtins.int
     method: _builtins.str
-    """Required. GET, HEAD, POST, PUT, PATCH or DELETE."""
+    """Required. GET, HEAD, POST, PUT, PATCH or DELETE. Example: POST"""
     url: _builtins.str
     """Required. An http or https URL with places, but none in its scheme.
     Example: https://billing.example.com/v1/batches/{batch}:reprocess
     """
     body: _builtins.str
-    """Optional. JSON with places in its texts. At most 64 KiB.
+    """Optional. JSON with places in its texts, but not in its keys. At most 64 KiB.
     Example: {"batch": "{batch}", "reason": "exception {exception.number}"}
     """
     idempotent: _builtins.bool
@@ -284,7 +285,7 @@ class HttpRequest(_message.Message):
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
         """Optional. What one attempt may take, 0.1 s to 300 s; 30 s unless said
-        otherwise.
+        otherwise. Example: 30s
         """
 
     @_builtins.property

@@ -112,9 +112,11 @@ class ListConnectorsRequest(_message.Message):
     `page_size` must be as they were.
     """
     filter: _builtins.str
-    """Optional. Which connectors to list (AIP-160). At most 16 KiB. Fields:
-    `action_type`, `title`, `risk`, `create_time`, `update_time`.
-    Example: action_type = reprocess_usage_batch
+    """Optional. Which connectors to list (AIP-160); docs/filters.md says all about
+    the language. At most 16 KiB. Fields: `action_type`, `title`, `risk`,
+    `create_time`, `update_time`. A filter that can't be used is
+    INVALID_ARGUMENT with the reason FILTER_SYNTAX or FILTER_TYPE and its
+    `offset`. Example: action_type = reprocess_usage_batch
     """
     order_by: _builtins.str
     """Optional. The order of the list (AIP-132), by id by default.

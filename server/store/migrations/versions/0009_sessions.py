@@ -113,7 +113,7 @@ CREATE TABLE connectors (
     description text NOT NULL,
     expected_outcome text NOT NULL,
     risk smallint NOT NULL,
-    http bytea NOT NULL,
+    http jsonb NOT NULL,
     revision integer NOT NULL DEFAULT 1,
     version integer NOT NULL DEFAULT 1,
     create_time timestamptz NOT NULL DEFAULT clock_timestamp(),
