@@ -121,7 +121,8 @@ class _Caller:
         ids = [name.rpartition("/")[2] for name in names]
         started = time.perf_counter()
         self._database.execute(
-            "UPDATE agent_sessions SET start = 1, due_time = clock_timestamp() WHERE id = ANY(%s)",
+            "UPDATE agent_sessions SET due_time = clock_timestamp(), expire_time = NULL"
+            " WHERE id = ANY(%s)",
             [ids],
         )
         self._database.execute("SELECT pg_notify(%s, %s)", [CHANNEL, SESSIONS])
