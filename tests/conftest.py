@@ -16,13 +16,15 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from server.launch import child  # before grpc, which it keeps from starting threads in children
+
+# isort: split
 import grpc
 import httpx
 import hypothesis
 import psycopg
 import pytest
 
-from server.launch import child
 from server.launch.child import Child
 from server.launch.postgres import Postgres
 from tests.identity import authorized, make_owner

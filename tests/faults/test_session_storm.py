@@ -43,7 +43,7 @@ from tests.faults.target import Target
 from tests.identity import authorized, make_owner
 from tests.integration.client import WORKSPACE
 
-RUNS = 200 if os.environ.get("KINTSUGI_SOAK") else 20
+RUNS = 200 if os.environ.get("KINTSUGI_SOAK") else int(os.environ.get("RUNS", "20"))
 SEED = int(os.environ.get("KINTSUGI_STORM_SEED", "0"))
 SESSIONS = 4
 QUIET_SECONDS = 60
