@@ -5,7 +5,7 @@ Beside `app.py`, which does the same for a server process.
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import structlog
 
@@ -17,11 +17,15 @@ from server.outbound.sending import Sender
 from server.sessions.analysis import Analysis
 from server.sessions.course import Course
 from server.sessions.execution import Execution
+from server.sessions.intake import Intake
 from server.sessions.reasoner import Reasoner
+from server.sessions.reasoners.guide import GuideReasoner
 from server.sessions.runtime import Pace, Runtime
 from server.store.connection import Database
+from server.store.listener import Listener
 from server.store.notifier import Notifier
 from server.store.store import Store
+from server.store.topics import EVERYTHING, SESSIONS
 
 _log = structlog.get_logger()
 
@@ -43,11 +47,16 @@ class Worker:
         analysis = Analysis(desk, reasoner(store), settings.analysis_seconds)
         course = Course(desk, analysis, Execution(desk, Sender(settings.secrets_dir)))
         pace = Pace(at_once, settings.lease_seconds)
-        self._runtime = Runtime(url, self._upkeep, course.follow, pace)
-        self._repetitions = keep_up(Store(self._upkeep, self._notifier))
+        self._runtime = Runtime(self._upkeep, course.follow, pace)
+        kept_up = Store(self._upkeep, self._notifier)
+        self._intake = Intake(kept_up)
+        self._repetitions = keep_up(kept_up)
+        self._listener = Listener(url, self._heard)
 
     def stop(self) -> None:
         """Takes nothing more, lets go of what it can, waits a while for the rest."""
+        self._listener.close()
+        self._intake.close()
         self._runtime.close(self._settings.grace_seconds)
         for repetition in self._repetitions:
             repetition.close()
@@ -55,8 +64,14 @@ class Worker:
         self._upkeep.close()
         self._database.close()
 
+    def _heard(self, topics: Collection[str]) -> None:
+        if SESSIONS in topics or EVERYTHING in topics:
+            self._runtime.wake()
+        # Whatever has changed may be a new exception; looking costs little.
+        self._intake.wake()
 
-def run(settings: Settings, reasoner: Callable[[Store], Reasoner]) -> None:
+
+def run(settings: Settings, reasoner: Callable[[Store], Reasoner] = GuideReasoner) -> None:
     """Works until SIGTERM or Ctrl-C. Raises CannotRun."""
     logs.configure(settings.log_level)
     for name in unknown_variables():

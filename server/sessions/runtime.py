@@ -18,8 +18,6 @@ from server.sessions.task import Stopped, Task
 from server.store import leases
 from server.store.connection import Database
 from server.store.leases import Lease, LeaseLost
-from server.store.listener import Listener
-from server.store.topics import EVERYTHING, SESSIONS
 
 _log = structlog.get_logger()
 
@@ -47,9 +45,7 @@ class Pace(NamedTuple):
 class Runtime:
     """Goes on with whatever is due, until it is closed."""
 
-    def __init__(
-        self, url: str, database: Database, follow: Callable[[Task], None], pace: Pace
-    ) -> None:
+    def __init__(self, database: Database, follow: Callable[[Task], None], pace: Pace) -> None:
         """`database` is for its own use alone, so that leases are kept however busy others are."""
         self._database = database
         self._follow = follow
@@ -65,14 +61,16 @@ class Runtime:
         ]
         for thread in self._threads:
             thread.start()
-        self._listener = Listener(url, self._heard)
+
+    def wake(self) -> None:
+        """Has it look now: a session may be due."""
+        self._wake.set()
 
     def close(self, grace_seconds: float) -> None:
         """Takes nothing more, has what can be interrupted let go of, waits for the rest a while.
 
         What then is still under way is taken over when its lease is over.
         """
-        self._listener.close()
         self._closing.set()
         self._wake.set()
         deadline = time.monotonic() + grace_seconds
@@ -83,10 +81,6 @@ class Runtime:
         self._closed.set()
         for thread in self._threads:
             thread.join(1)
-
-    def _heard(self, topics: Collection[str]) -> None:
-        if SESSIONS in topics or EVERYTHING in topics:
-            self._wake.set()
 
     def _running(self) -> list[Task]:
         with self._lock:
