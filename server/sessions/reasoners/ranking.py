@@ -5,6 +5,7 @@ Where the candidates come from is said in `recall.py`.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from server.domain.failure_kinds import FailureKind, kind_of
 from server.sessions.reasoners import confidence
@@ -16,6 +17,9 @@ _ELSEWHERE = 0.25
 
 _SAME_KIND = 0.03
 """What is added where a guide speaks of the kind of failure that the message is of."""
+
+_KEPT = 2_048
+"""Of how many guides and kinds it is known whether the one speaks of the other."""
 
 
 def ranked(message: str, guides: Sequence[Guide]) -> list[Guide]:
@@ -35,9 +39,14 @@ def ranked(message: str, guides: Sequence[Guide]) -> list[Guide]:
 
 
 def _likeness(guide: Guide, text: str, similarity: float, kind: FailureKind | None) -> float:
-    speaks_of_it = kind is not None and kind.pattern.search(text) is not None
-    likeness = similarity + (_SAME_KIND if speaks_of_it else 0)
+    is_spoken_of = kind is not None and _speaks_of(text, kind)
+    likeness = similarity + (_SAME_KIND if is_spoken_of else 0)
     return likeness if guide.is_own else likeness * _ELSEWHERE
+
+
+@lru_cache(_KEPT)
+def _speaks_of(text: str, kind: FailureKind) -> bool:
+    return kind.pattern.search(text) is not None
 
 
 def _judged(guide: Guide, likeness: float, best_other: float) -> Guide:

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from server.domain.failure_kinds import ends
 from server.domain.fingerprint import masked
@@ -19,6 +20,9 @@ _LONGEST = 2_000
 
 _KEPT = 512
 """Of how many texts the pieces are kept: the guide entries are the same ones each time."""
+
+_CORPORA = 8
+"""Of how many sets of texts all is kept."""
 
 _WORD = re.compile(r"[^\W\d_]{2,40}")
 _PLACEHOLDER = re.compile(r"<\w+>")
@@ -39,29 +43,40 @@ _SAYS_NOTHING = frozenset(
 """Words that stand in messages and in guides of all kinds."""
 
 
+class _Corpus(NamedTuple):
+    """Texts as sets of pieces, the square of how much each piece tells, and the texts' lengths."""
+
+    documents: Sequence[frozenset[str]]
+    weights: dict[str, float]
+    lengths: Sequence[float]
+
+
 def similarities(message: str, texts: Sequence[str]) -> list[float]:
     """Of each text how alike it is, 0 to 1: the cosine of both, the rarer a piece the heavier."""
-    documents = [_known_pieces(text[:_LONGEST]) for text in texts]
-    weights = _weights(documents)
+    documents, weights, lengths = _corpus(tuple(text[:_LONGEST] for text in texts))
     sought = _sought(message)
     unseen = _weight(0, len(documents))
     length = math.sqrt(sum(n * n * weights.get(piece, unseen) for piece, n in sought.items()))
-    return [_cosine(sought, length, document, weights) for document in documents]
+    shared = [
+        sum(sought[piece] * weights[piece] for piece in document & sought.keys())
+        for document in documents
+    ]
+    return [
+        each / (length * theirs) if each else 0.0
+        for each, theirs in zip(shared, lengths, strict=True)
+    ]
 
 
-def _cosine(
-    sought: dict[str, float], length: float, document: frozenset[str], weights: dict[str, float]
-) -> float:
-    both = length * math.sqrt(sum(map(weights.__getitem__, document)))
-    shared = sum(sought[piece] * weights[piece] for piece in document & sought.keys())
-    return shared / both if both else 0.0
+@lru_cache(_CORPORA)
+def _corpus(texts: tuple[str, ...]) -> _Corpus:
+    documents = [_known_pieces(text) for text in texts]
+    weights = _weights(documents)
+    lengths = [math.sqrt(sum(map(weights.__getitem__, document))) for document in documents]
+    return _Corpus(documents, weights, lengths)
 
 
 def _weights(documents: Sequence[frozenset[str]]) -> dict[str, float]:
-    """Of each piece the square of how much it tells."""
-    seen: Counter[str] = Counter()
-    for document in documents:
-        seen.update(document)
+    seen = Counter(piece for document in documents for piece in document)
     by_number = [_weight(number, len(documents)) for number in range(len(documents) + 1)]
     return {piece: by_number[number] for piece, number in seen.items()}
 
