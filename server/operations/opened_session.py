@@ -30,6 +30,8 @@ _ACTIONS = of_session_statement(ACTION.columns, locked=False)
 _ACTIONS_LOCKED = of_session_statement(ACTION.columns, locked=True)
 _PENDING = exception_pb2.EXCEPTION_STATE_PENDING
 
+_EXPIRING = (agent_session_state.STARTED, agent_session_state.AWAITING)
+
 Apply = Callable[[pb.AgentSession], None]
 
 
@@ -112,7 +114,8 @@ class OpenedSession:
     def has_expired(self) -> bool:
         """Whether its time is over, be it that no worker has come by since."""
         return (
-            self.session.HasField("expire_time")
+            self.session.state in _EXPIRING
+            and self.session.HasField("expire_time")
             and self.session.expire_time.ToMicroseconds() <= self.now
         )
 

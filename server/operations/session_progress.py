@@ -96,12 +96,21 @@ def withdraw(desk: Desk, lease: Lease) -> None:
         exception = turn.exception()
         if turn.is_final:
             turn.schedule(NEVER)
+        elif not _waits(turn):
+            turn.schedule(Due(0))  # a person was quicker
         elif exception is not None and exception.state != _PENDING:
             _close(turn, agent_session_state.CANCELLED, _DEALT_WITH)
         else:
             left = turn.held.expires_in
             patience = desk.approval_seconds if left is None else max(left, 0)
             turn.schedule(Due(patience))
+
+
+def _waits(turn: Turn) -> bool:
+    """For a person: to be asked to analyse, or for approval."""
+    if turn.session.state == agent_session_state.STARTED:
+        return turn.held.expires_in is not None
+    return turn.session.state == agent_session_state.AWAITING
 
 
 def _propose_all(

@@ -52,6 +52,10 @@ class Worker:
             state=state,
         )
 
+    def wake(self, session: str) -> None:
+        """Somebody has to look at it, whatever it waits for."""
+        self._update("agent_sessions", session, "due_time = clock_timestamp()")
+
     def expire(self, session: str) -> None:
         """The time of what waits is over."""
         self._update(

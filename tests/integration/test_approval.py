@@ -461,6 +461,24 @@ def test_of_approval_and_expiry_one_counts(client: Client, worker: Worker, datab
     notifier.close()
 
 
+def test_what_is_approved_while_a_worker_looks_is_executed_all_the_same(
+    client: Client, worker: Worker, database: str
+) -> None:
+    session = waiting(client, worker)
+    worker.wake(session.name)
+    connections, notifier = Database(database, connections=2), Notifier(database)
+    desk = Desk(Store(connections, notifier), longest_seconds=30, approval_seconds=1000)
+    [lease] = leases.take(connections, 30, 1, 1, {})
+    assert session_progress.look(desk, lease).session.state == AWAITING
+    execute(client, session.name, *session.actions)
+    client.resolve(session.exception)
+    session_progress.withdraw(desk, lease)
+    assert get(client, session.name).state == EXECUTING
+    assert worker.row(session.name)["is_due"]
+    connections.close()
+    notifier.close()
+
+
 def test_what_is_expired_is_told_so(client: Client, worker: Worker) -> None:
     session = waiting(client, worker)
     worker.move(session.name, EXPIRED)

@@ -1,0 +1,30 @@
+"""What a session may be about, and who does it."""
+
+import pytest
+from kintsugi.v1.agent_session_pb2 import AgentSession
+
+from server.domain.agent_session_rules import violations
+from server.domain.names import WorkspaceName
+
+WORKSPACE = WorkspaceName("local", "default")
+EXCEPTION = f"{WORKSPACE}/exceptions/x"
+SIGNAL = {"title": "PaymentBatchFailed", "message": "3 of 40 payments failed"}
+
+
+@pytest.mark.parametrize(
+    ("given", "fields"),
+    [
+        ({"exception": EXCEPTION}, []),
+        ({"signal": SIGNAL}, []),
+        ({"signal": SIGNAL, "agent": "agents/billing_agent.v2"}, []),
+        ({}, ["exception"]),
+        ({"exception": EXCEPTION, "signal": SIGNAL}, ["exception"]),
+        ({"exception": "organizations/local/workspaces/other/exceptions/x"}, ["exception"]),
+        ({"exception": EXCEPTION, "agent": "users/ada"}, ["agent"]),
+        ({"exception": EXCEPTION, "agent": "agents/a/b"}, ["agent"]),
+        ({"exception": EXCEPTION, "agent": "agents/-"}, ["agent"]),
+        ({"agent": "x"}, ["exception", "agent"]),
+    ],
+)
+def test_a_session_is_about_one_thing_and_an_agents(given: dict, fields: list[str]) -> None:
+    assert [field for field, _ in violations(WORKSPACE, AgentSession(**given))] == fields
