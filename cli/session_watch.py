@@ -136,9 +136,12 @@ class Watch:
 
 def _answer(session: pb.AgentSession) -> str:
     """`y`, `n`, numbers of actions, or nothing."""
-    numbers = len(session.actions)
-    which = "[y: all, n: reject them, 1 2 …: these, Enter: not now]" if numbers > 1 else "[y/n]"
-    answer: str = click.prompt(f"Approve? {which}", default="", show_default=False)
+    can_be = chosen(session, (), "approve")
+    numbers = [str(1 + list(session.actions).index(each)) for each in can_be]
+    several = len(numbers) > 1
+    which = f"action{'s' if several else ''} {', '.join(numbers)}"
+    how = f"[y/n{', or which' if several else ''}, Enter: later]"
+    answer: str = click.prompt(f"Approve {which}? {how}", default="", show_default=False)
     return {"yes": "y", "no": "n"}.get(answer.strip().lower(), answer.strip().lower())
 
 

@@ -128,11 +128,12 @@ def _auth_violations(http: pb.HttpRequest) -> Iterable[Violation]:
 
 
 def _time_violations(http: pb.HttpRequest) -> Iterable[Violation]:
-    if not 0.1 <= timeout_seconds(http) <= 300:
+    if not (_is_duration(http.timeout) and 0.1 <= timeout_seconds(http) <= 300):
         yield "timeout", "must be 0.1 s to 300 s"
     if not 1 <= max_attempts(http) <= 10:
         yield "retry.max_attempts", "must be 1 to 10"
-    if not 0.1 <= backoff_seconds(http) <= 60:
+    backoff = http.retry.initial_backoff
+    if not (_is_duration(backoff) and 0.1 <= backoff_seconds(http) <= 60):
         yield "retry.initial_backoff", "must be 0.1 s to 60 s"
 
 
@@ -144,6 +145,10 @@ def _success_violations(success: pb.HttpRequest.Success) -> Iterable[Violation]:
         yield "success.field", "must be names with dots between, such as result.state"
     if success.value and not success.field:
         yield "success.value", "needs success.field"
+
+
+def _is_duration(duration: Duration) -> bool:
+    return 0 <= duration.nanos <= 999_999_999
 
 
 def _seconds(duration: Duration) -> float:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from server.domain.target_hosts import Target
 from server.outbound.guard import is_allowed
-from server.outbound.patience import Patience
+from server.outbound.patience import Patience, RanOut
 
 
 class NotConnected(Exception):
@@ -65,11 +65,14 @@ def _look_up(target: Target, patience: Patience) -> list[_Found]:
 
 def _connected_to_any(target: Target, found: list[_Found], patience: Patience) -> socket.socket:
     failure = "has no address"
-    for each in found:
+    for number, each in enumerate(found):
         try:
-            return _connected(each, patience)
+            return _connected(each, patience.part(len(found) - number))
         except OSError as error:
             failure = f"can't be reached: {(error.strerror or 'no connection').lower()}"
+        except RanOut:
+            patience.check()
+            failure = "can't be reached: it doesn't answer"
     raise NotConnected(f"{target} {failure}")
 
 

@@ -33,6 +33,10 @@ class Patience:
             raise RanOut(f"no answer came within {self._seconds:g} s")
         return min(left, _SLICE)
 
+    def part(self, count: int) -> "Patience":
+        """For one of so many attempts that are left: each gets as long as the others."""
+        return Patience((self._end - time.monotonic()) / count, self._cancelled)
+
     def wait(self, sock: socket.socket, *, to_write: bool) -> None:
         """Until the socket can be read or written. Raises RanOut."""
         poll = select.poll()

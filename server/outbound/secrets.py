@@ -13,7 +13,7 @@ from server.domain.secret_references import ENV, parse
 
 _MOST = 16 * 1024
 """Bytes."""
-_NOT_IN_HEADER = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_IN_HEADER = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _MASK = "[secret]"
 
 
@@ -33,7 +33,7 @@ def read_secret(reference: str, directory: Path | None) -> str:
         where = "isn't set where this runs" if kind == ENV else "is empty"
         raise SecretMissing(f"the secret {reference} {where}")
     if _NOT_IN_HEADER.search(value):
-        raise SecretMissing(f"the secret {reference} can't be sent: it has a control character")
+        raise SecretMissing(f"the secret {reference} can't be sent: it is no line of UTF-8")
     return value
 
 

@@ -112,7 +112,7 @@ def test_an_approval_in_the_terminal_runs_the_job_again_and_resolves(
 ) -> None:
     failed = fail()
     watched = watch("start", failed.id, "--watch")
-    assert until(lambda: "Approve?" in watched.shown, 60), watched.shown
+    assert until(lambda: "Approve action" in watched.shown, 60), watched.shown
     assert "retry_run" in watched.shown
     assert "LOW" in watched.shown
     failed.mend()
@@ -135,7 +135,7 @@ def test_a_no_in_the_terminal_ends_the_session_and_nothing_is_run(
 ) -> None:
     failed = fail()
     watched = watch("start", failed.id, "--watch")
-    assert until(lambda: "Approve?" in watched.shown, 60), watched.shown
+    assert until(lambda: "Approve action" in watched.shown, 60), watched.shown
     watched.type("n\n")
     assert watched.code() == 0, watched.shown
     assert {each["state"] for each in failed.session()["actions"]} == {"STATE_REJECTED"}
@@ -148,9 +148,9 @@ def test_a_job_that_fails_again_is_proposed_anew(
 ) -> None:
     failed = fail()
     watched = watch("start", failed.id, "--watch")
-    assert until(lambda: watched.shown.count("Approve?") == 1, 60), watched.shown
+    assert until(lambda: watched.shown.count("Approve action") == 1, 60), watched.shown
     watched.type("y\n\n")
-    assert until(lambda: watched.shown.count("Approve?") == 2, 60), watched.shown
+    assert until(lambda: watched.shown.count("Approve action") == 2, 60), watched.shown
     failed.mend()
     watched.type("y\n\n")
     assert watched.code() == 0, watched.shown
@@ -273,7 +273,7 @@ def test_a_watched_session_goes_on_when_the_service_is_back(
     service = start_up("--port", "0", "--workers", "1")
     failed = fail(at=service)
     watched = watch("start", failed.id, "--watch", at=service)
-    assert until(lambda: "Approve?" in watched.shown, 60), watched.shown
+    assert until(lambda: "Approve action" in watched.shown, 60), watched.shown
     service.stop()
     again = start_again(start_up, service)
     failed.stack = again

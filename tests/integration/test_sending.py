@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import socket
 import threading
 import time
@@ -178,6 +179,23 @@ def test_nothing_leaves_for_a_port_that_nobody_listens_on() -> None:
     assert "connection refused" in outcome.error
 
 
+def test_of_several_addresses_one_that_is_dead_costs_only_its_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with serving() as target, socket.socket() as dead, socket.socket() as filler:
+        dead.bind(("127.0.0.2", target.port))
+        dead.listen(0)
+        filler.connect(("127.0.0.2", target.port))
+        stream = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+        both = [(*stream, (address, target.port)) for address in ("127.0.0.2", "127.0.0.1")]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+        outcome = send(f"http://two.example.com:{target.port}/", seconds=2)
+        assert (outcome.kind, len(target.heard)) == (Kind.SUCCEEDED, 1)
+        both.pop()
+        outcome = send(f"http://two.example.com:{target.port}/", seconds=0.3)
+    assert outcome.kind is Kind.UNSENT
+
+
 def test_nothing_leaves_for_a_name_that_does_not_exist() -> None:
     outcome = send("http://nowhere.invalid/")
     assert outcome.kind is Kind.UNSENT
@@ -207,11 +225,22 @@ def test_the_allow_list_holds_for_what_is_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["env:KINTSUGI_SECRET_UNSET", "file:none", "file:sub", "file:broken", "env:PATH"]
+    "secret",
+    [
+        "env:KINTSUGI_SECRET_UNSET",
+        "file:none",
+        "file:sub",
+        "file:broken",
+        "env:PATH",
+        "env:KINTSUGI_SECRET_NO_UTF8",
+    ],
 )
-def test_nothing_leaves_without_its_secret(tmp_path: Path, secret: str) -> None:
+def test_nothing_leaves_without_its_secret(
+    tmp_path: Path, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "broken").write_bytes(b"a\r\nX-Evil: 1")
+    monkeypatch.setenv("KINTSUGI_SECRET_NO_UTF8", os.fsdecode(b"no \xff"))
     with serving() as target:
         outcome = send(target.url, Sender(tmp_path), auth={"secret": secret})
     assert outcome.kind is Kind.UNSENT

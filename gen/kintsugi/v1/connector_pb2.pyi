@@ -298,9 +298,9 @@ class HttpRequest(_message.Message):
 
     @_builtins.property
     def allowed_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Optional. The hosts that it may be sent to: `host` or `host:port`, a `*.`
-        in front stands for any subdomain. Required where the host of the URL has a
-        place; otherwise that one alone.
+        """Optional. The hosts that it may be sent to: `host`, on any port, or
+        `host:port`; a `*.` in front stands for any subdomain. Required where the
+        host of the URL has a place; otherwise that one alone.
         """
 
     def __init__(

@@ -135,7 +135,8 @@ def fill(holder: Any, field: FieldDescriptor, entries: int, text: str) -> None:
     if not field.is_repeated:
         setattr(holder, field.name, text)
     elif field.message_type is None:
-        getattr(holder, field.name).extend([text] * entries)
+        one = text if field.type in (field.TYPE_STRING, field.TYPE_BYTES) else 1
+        getattr(holder, field.name).extend([one] * entries)
     elif field.message_type.GetOptions().map_entry:
         getattr(holder, field.name).update({str(number): text for number in range(entries)})
     else:

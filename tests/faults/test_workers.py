@@ -1,0 +1,244 @@
+"""What becomes of sessions when workers are killed, stand still, or have a wrong clock."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from kintsugi.v1 import agent_session_pb2 as pb
+
+from server import failpoints
+from server.app import Server
+from server.config import Settings
+from server.launch.child import Child
+from tests.faults import worker_process
+from tests.integration.client import Client
+from tests.integration.working import Sessions, Target, states
+
+ROOT = Path(__file__).parents[2]
+LEASE = 1.0
+
+StartWorker = Callable[..., Child]
+
+
+@pytest.fixture
+def sessions(database: str) -> Iterator[Sessions]:
+    server = Server(Settings(database_url=database, grpc_port=0, grace_seconds=1))
+    client = Client(server.start())
+    yield Sessions(client)
+    client.channel.close()
+    server.stop()
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    target = Target()
+    yield target
+    target.close()
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Where workers note what they do, and where they are told what to do."""
+    (tmp_path / "notes").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def start_worker(database: str, directory: Path) -> Iterator[StartWorker]:
+    started: list[Child] = []
+
+    def start(**environment: str) -> Child:
+        settings = {"database_url": database, "lease_seconds": LEASE, "grace_seconds": 1}
+        child = Child(
+            "worker",
+            [sys.executable, "-c", "from tests.faults.worker_process import main; main()"],
+            directory / f"worker-{len(started)}.log",
+            env=os.environ
+            | {
+                "PYTHONPATH": str(ROOT),
+                worker_process.SETTINGS: json.dumps(settings),
+                worker_process.DIRECTORY: str(directory),
+                failpoints.VARIABLE: str(directory),
+            }
+            | environment,
+        )
+        child.start()
+        started.append(child)
+        return child
+
+    yield start
+    for child in started:
+        child.send(signal.SIGKILL)
+        child.wait(5)
+
+
+def _notes(directory: Path) -> list[str]:
+    return (directory / "notes").read_text().splitlines()
+
+
+def _steps_of(directory: Path, session: pb.AgentSession) -> list[str]:
+    id = session.name.rpartition("/")[2]
+    return [line.split()[0] for line in _notes(directory) if line.split()[1] == id]
+
+
+def _wait_between_steps(sessions: Sessions, session: pb.AgentSession) -> None:
+    """Until its first step is kept, and not only done."""
+    result = f'"first {session.name.rpartition("/")[2]}"'
+    sessions.wait_until(lambda: result in sessions.said(session))
+
+
+def _kill(child: Child) -> None:
+    child.send(signal.SIGKILL)
+    assert child.wait(5)
+
+
+def test_a_killed_analysis_is_taken_over_and_repeats_no_finished_step(
+    sessions, start_worker, directory
+):
+    (directory / "hold").touch()
+    worker = start_worker()
+    session = sessions.start()
+    _wait_between_steps(sessions, session)
+    _kill(worker)
+    (directory / "hold").unlink()
+    start_worker()
+    sessions.wait(session.name, "AWAITING_CONFIRMATION")
+    assert _steps_of(directory, session) == ["first", "second"]
+
+
+def test_a_worker_that_stood_still_changes_nothing(sessions, start_worker, directory):
+    (directory / "hold").touch()
+    stalled = start_worker()
+    session = sessions.start()
+    _wait_between_steps(sessions, session)
+    stalled.send(signal.SIGSTOP)
+    other = start_worker()
+    (directory / "hold").unlink()
+    done = sessions.wait(session.name, "AWAITING_CONFIRMATION")
+    said = sessions.said(session)
+    _kill(other)
+    stalled.send(signal.SIGCONT)
+    # It works again, and so has dropped what it had.
+    another = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+    assert another.name != session.name
+    assert _steps_of(directory, session).count("first") == 1
+    assert sessions.said(session) == said
+    assert sessions.get(session.name).etag == done.etag
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_asked_to_end_lets_go_of_its_sessions(
+    sessions, start_worker, directory, database, *, signum
+):
+    (directory / "hold").touch()
+    worker = start_worker()
+    session = sessions.start()
+    _wait_between_steps(sessions, session)
+    worker.send(signum)
+    assert worker.wait(10)
+    assert worker.code == 0
+    with psycopg.connect(database) as connection:
+        [(is_free,)] = connection.execute("SELECT lease IS NULL FROM agent_sessions").fetchall()
+    assert is_free
+
+
+def _approved(sessions: Sessions, target: Target, **http: Any) -> pb.AgentSession:
+    sessions.connect(target, **http)
+    return sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+
+
+@pytest.mark.parametrize(
+    ("place", "ended"),
+    [
+        (failpoints.AFTER_APPROVE_BEFORE_EXECUTE, ["SUCCEEDED"]),
+        (failpoints.AFTER_SEND_BEFORE_RESULT, ["UNKNOWN", "PROPOSED"]),
+        (failpoints.AFTER_RESULT_BEFORE_COMMIT, ["UNKNOWN", "PROPOSED"]),
+    ],
+)
+def test_an_unsafe_action_is_never_sent_twice(
+    sessions, start_worker, directory, target, *, place, ended
+):
+    worker = start_worker()
+    session = _approved(sessions, target, timeout={"seconds": 1})
+    (directory / place).touch()
+    sessions.execute(session)
+    assert worker.wait(20)
+    assert worker.code == failpoints.KILLED
+    start_worker()
+    done = sessions.wait(session.name, "AWAITING_CONFIRMATION", "COMPLETED")
+    assert states(done) == ended
+    assert len(target.keys) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "sent"),
+    [
+        (failpoints.AFTER_APPROVE_BEFORE_EXECUTE, 1),
+        (failpoints.AFTER_SEND_BEFORE_RESULT, 2),
+        (failpoints.AFTER_RESULT_BEFORE_COMMIT, 2),
+    ],
+)
+def test_a_safe_action_is_repeated_under_the_same_key(
+    sessions, start_worker, directory, target, *, place, sent
+):
+    worker = start_worker()
+    session = _approved(sessions, target, timeout={"seconds": 1}, idempotent=True)
+    (directory / place).touch()
+    sessions.execute(session)
+    assert worker.wait(20)
+    start_worker()
+    done = sessions.wait(session.name, "COMPLETED")
+    assert states(done) == ["SUCCEEDED"]
+    assert len(target.keys) == sent
+    assert len(set(target.keys)) == 1
+
+
+@pytest.mark.parametrize("skew", ["3600", "-3600"])
+def test_a_wrong_clock_changes_nothing(sessions, start_worker, directory, target, skew):
+    start_worker(**{worker_process.SKEW: skew})
+    session = _approved(sessions, target)
+    sessions.execute(session)
+    done = sessions.wait(session.name, "COMPLETED")
+    [action] = done.actions
+    times = [
+        done.create_time,
+        action.create_time,
+        action.approve_time,
+        action.result.execute_time,
+        done.end_time,
+    ]
+    assert [each.ToNanoseconds() for each in times] == sorted(
+        each.ToNanoseconds() for each in times
+    )
+    assert done.end_time.ToSeconds() - done.create_time.ToSeconds() < 3000
+    assert _steps_of(directory, session) == ["first", "second"]
+
+
+def test_sessions_go_on_when_the_database_was_away(sessions, start_worker, directory, database):
+    (directory / "hold").touch()
+    start_worker()
+    session = sessions.start()
+    _wait_between_steps(sessions, session)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    (directory / "hold").unlink()
+    sessions.wait(session.name, "AWAITING_CONFIRMATION")
+    assert _steps_of(directory, session) == ["first", "second"]
+
+
+def test_many_workers_do_each_step_once(sessions, start_worker, directory):
+    for _ in range(3):
+        start_worker()
+    started = [sessions.start() for _ in range(30)]
+    for each in started:
+        sessions.wait(each.name, "AWAITING_CONFIRMATION")
+        assert _steps_of(directory, each) == ["first", "second"]
