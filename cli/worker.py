@@ -3,6 +3,7 @@
 `kintsugi up` starts one beside the servers; any number may work on one database.
 """
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +12,9 @@ import click
 @click.command()
 @click.option("--database-url", envvar="KINTSUGI_DATABASE_URL", required=True, help="PostgreSQL.")
 @click.option("--sessions-at-once", type=int, help="Agent sessions at once.  [default: 8]")
+@click.option(
+    "--ready-file", type=click.Path(path_type=Path), help="Written when the process works."
+)
 def worker(**flags: object) -> None:
     """Run agent sessions until SIGTERM or Ctrl-C."""
     from pydantic import ValidationError

@@ -3,6 +3,7 @@
 Beside `app.py`, which does the same for a server process.
 """
 
+import json
 import os
 import signal
 from collections.abc import Callable, Collection
@@ -81,6 +82,8 @@ def run(settings: Settings, reasoner: Callable[[Store], Reasoner] = GuideReasone
     database.check(settings.database_url)
     worker = Worker(settings, reasoner)
     _log.info("working", pid=os.getpid())
+    if settings.ready_file:
+        settings.ready_file.write_text(json.dumps({"pid": os.getpid()}))
     signal.sigwait(_ENDING)
     worker.stop()
     _log.info("stopped", pid=os.getpid())

@@ -176,7 +176,9 @@ class Supervisor:
             self._kept.append(Kept(server, self._metrics.forget))
 
     def _start_worker(self) -> None:
-        worker = self._kintsugi("worker", "worker")
+        worker = self._kintsugi(
+            "worker", "worker", "--ready-file", str(self._data.run / "worker.json")
+        )
         self._worker.append(worker)
         worker.start()
         self._kept.append(Kept(worker, self._metrics.forget))

@@ -18,8 +18,8 @@ from sqlalchemy import (
     func,
     literal_column,
     not_,
-    or_,
     select,
+    union,
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP, UUID, array
 
@@ -162,14 +162,13 @@ _GUIDE_COLUMNS = ("action_type", "action_parameters", "action_risk", "self_resol
 def _guides() -> Query:
     """Each in the version in use, whatever its newest says."""
     e, r = guide_entries.c, guide_entry_revisions.c
-    in_use = (e.workspace == _WORKSPACE, not_(e.deleted), e.approved > literal_column("0"))
-    same = select(e.id).where(*in_use, e.fingerprint == _FINGERPRINT).limit(OWN_GUIDES)
     newest = (e.create_time.desc(), e.id.desc())
+    in_use = (e.workspace == _WORKSPACE, not_(e.deleted), e.approved > literal_column("0"))
+    same = select(e.id).where(*in_use, e.fingerprint == _FINGERPRINT).order_by(*newest)
     own = select(e.id).where(*in_use, e.automation == _AUTOMATION).order_by(*newest)
     others = select(e.id).where(*in_use).order_by(*newest)
-    chosen = or_(
-        *(e.id.in_(some) for some in (same, own.limit(OWN_GUIDES), others.limit(OTHER_GUIDES)))
-    )
+    bounded = ((same, OWN_GUIDES), (own, OWN_GUIDES), (others, OTHER_GUIDES))
+    chosen = union(*(some.limit(most).subquery().select() for some, most in bounded))
     texts = [func.left(r[name], LONGEST_TEXT) for name in GUIDE_TEXTS]
     is_same = func.coalesce(e.fingerprint == _FINGERPRINT, literal_column("false"))
     return Query(
@@ -182,7 +181,7 @@ def _guides() -> Query:
             & (r.major == e.approved)
             & (r.minor == literal_column("0")),
         )
-        .where(*in_use, chosen)
+        .where(*in_use, e.id.in_(chosen))
         .order_by(*newest)
     )
 

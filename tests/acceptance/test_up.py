@@ -50,6 +50,7 @@ def test_ready_while_database_and_servers_answer(stack):
         "database": "ok",
         "servers": "2 of 2 serve",
         "streams": "2 of 2 are up to date",
+        "worker": "ok",
     }
 
 
@@ -61,7 +62,7 @@ def test_an_unknown_page_says_which_there_are(stack):
 
 def test_metrics_tell_of_every_process(stack):
     text = httpx.get(stack.metrics).text
-    for process in ("PostgreSQL", "server-1", "server-2", "envoy"):
+    for process in ("PostgreSQL", "server-1", "server-2", "worker", "envoy"):
         assert f'kintsugi_process_up{{process="{process}"}} 1.0' in text
         assert f'kintsugi_process_restarts_total{{process="{process}"}} 0.0' in text
 

@@ -49,9 +49,9 @@ def test_unpinned_where_asked_for(start_up, env):
     assert _cores(stack) == [os.sched_getaffinity(0)]
 
 
-def test_database_and_envoy_are_never_pinned(stack):
+def test_database_worker_and_envoy_are_never_pinned(stack):
     others = set(stack.children()) - set(stack.processes(" serve "))
-    assert len(others) == 2
+    assert len(others) == 3
     assert {frozenset(os.sched_getaffinity(pid)) for pid in others} == {
         frozenset(os.sched_getaffinity(0))
     }

@@ -242,3 +242,21 @@ def test_many_workers_do_each_step_once(sessions, start_worker, directory):
     for each in started:
         sessions.wait(each.name, "AWAITING_CONFIRMATION")
         assert _steps_of(directory, each) == ["first", "second"]
+
+
+def test_a_killed_worker_is_started_again_beside_the_servers(start_up, until):
+    stack = start_up("--port", "0", "--workers", "1")
+    [killed] = _workers(stack)
+    os.kill(killed, signal.SIGKILL)
+    assert until(lambda: _workers(stack) not in ([], [killed]), 20)
+    raised = stack.http.post(stack.exceptions, json=stack.new_exception("billing")).json()
+    sessions = f"{stack.rest}/api/v1/{stack.workspace}/agentSessions"
+    session = stack.http.post(sessions, json={"exception": raised["name"]}).json()
+    url = f"{stack.rest}/api/v1/{session['name']}"
+    assert until(lambda: stack.http.get(url).json()["state"] == "STATE_AWAITING_CONFIRMATION", 20)
+    assert stack.stop() == 0
+    stack.wait_gone()
+
+
+def _workers(stack: Any) -> list[int]:
+    return [pid for pid in stack.children() if pid in stack.processes("worker.json")]

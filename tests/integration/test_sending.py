@@ -391,7 +391,9 @@ def test_endless_chunks_of_no_length_are_not_kept_in_memory() -> None:
             pass
 
     with raw(endless) as url:
-        assert send(url, seconds=60).kind is Kind.CUT_OFF
+        outcome = send(url, seconds=60)
+    assert outcome.kind is Kind.CUT_OFF
+    assert "more than 2097152 bytes" in outcome.error
 
 
 def test_packed_answers_are_not_unpacked() -> None:
@@ -472,6 +474,18 @@ def test_a_secret_that_a_target_says_is_masked(sender: Sender, answer: bytes) ->
         with serving(lambda _, status=status: Answered(status, answer)) as target:
             outcome = send(target.url, sender, auth={"secret": "file:billing"})
         assert "s3c" not in repr(outcome)
+
+
+def test_half_a_secret_at_the_end_of_half_an_answer_is_not_kept(sender: Sender) -> None:
+    def broken(connection: socket.socket) -> None:
+        heard_all(connection)
+        connection.sendall(b"HTTP/1.1 500 Oh\r\nContent-Length: 90\r\n\r\nyou were so wrong: s3cr")
+
+    with raw(broken) as url:
+        outcome = send(url, sender, auth={"secret": "file:billing"})
+    assert outcome.response is not None
+    assert outcome.response["body"].startswith("you were")
+    assert "s3" not in outcome.response["body"]
 
 
 def test_a_secret_in_the_field_that_decides_is_masked(sender: Sender) -> None:

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from server.domain.action_types import MANUAL_REVIEW, RETRY_RUN
 from server.operations.proposals import Proposed
 from server.sessions.reasoners.choice import Candidate, title
-from server.sessions.reasoners.findings import Guide
+from server.sessions.reasoners.findings import Guide, Past
 
 _WAITING = "exec"
 """What `extra.retry` says where `kintsugi exec` waits for its run."""
 
 _LONGEST = 4_000
 """Bytes of a description; it has at most 4 KiB."""
+
+_AS_BEFORE = "The exception can be resolved, as it was before"
 
 
 def proposed(candidate: Candidate | None, extra: Mapping[str, str], target: str) -> list[Proposed]:
@@ -33,27 +35,30 @@ def proposed(candidate: Candidate | None, extra: Mapping[str, str], target: str)
 def _first(candidate: Candidate | None, target: str, *, is_waiting: bool) -> Proposed:
     if candidate is None:
         return Proposed(MANUAL_REVIEW, target_entities=_entities(target))
-    if not isinstance(candidate, Guide):
-        return Proposed(
-            MANUAL_REVIEW, description=_cut(candidate.note), target_entities=_entities(target)
-        )
+    if isinstance(candidate, Past):
+        return _by_hand(candidate.note, target)
     # Nobody would run the job again where nobody waits.
     is_possible = candidate.action_type != RETRY_RUN or is_waiting
     if candidate.action_type and is_possible:
         return _declared(candidate, target)
+    return _by_hand(candidate.steps or title(candidate), target, candidate.name)
+
+
+def _by_hand(what: str, target: str, guide_entry: str = "") -> Proposed:
     return Proposed(
         MANUAL_REVIEW,
-        description=_cut(candidate.steps or title(candidate)),
+        description=_cut(what),
+        expected_outcome=_AS_BEFORE,
         target_entities=_entities(target),
-        guide_entry=candidate.name,
+        guide_entry=guide_entry,
     )
 
 
 def _declared(guide: Guide, target: str) -> Proposed:
+    """Its type, or the connector that carries it out, says what it does."""
     return Proposed(
         guide.action_type,
         parameters=guide.parameters,
-        description=_cut(title(guide)) if guide.title else "",
         target_entities=_entities(target),
         risk=guide.risk,  # type: ignore[arg-type]  # as it is stored
         guide_entry=guide.name,

@@ -89,6 +89,8 @@ def test_a_guide_that_names_an_action_proposes_it():
         RISK_HIGH,
     )
     assert (action.guide_entry, action.is_standing) == (ENTRY, False)
+    assert list(action.target_entities) == [RUN]
+    assert action.description == ""  # that of its type, or of its connector
     analysis = found.analysis
     assert analysis.investigation_outcome == pb.Analysis.OUTCOME_WORKFLOW_SELECTED
     assert analysis.actionable
@@ -123,6 +125,7 @@ def test_a_guide_that_says_only_why_is_no_workflow():
 def test_what_people_once_did_is_told():
     past = Past("exceptions/1", "Added the total.\nTold sales.", is_same=True, confidence=0.92)
     found = concluded((), (past,))
+    assert found.actions[0].expected_outcome == "The exception can be resolved, as it was before"
     [action] = found.actions
     assert (action.action_type, action.description) == ("manual_review", past.note)
     selected = found.analysis.selected_workflow
@@ -184,3 +187,9 @@ def test_what_is_dealt_with_needs_nothing():
     assert found.analysis.investigation_outcome == pb.Analysis.OUTCOME_RESOLVED
     assert list(found.actions) == []
     assert found.analysis.summary
+
+
+def test_a_long_note_is_cut_to_what_a_description_may_have():
+    past = Past("exceptions/1", "ü" * 4000, is_same=True, confidence=0.92)
+    [action] = concluded((), (past,)).actions
+    assert 3900 < len(action.description.encode()) <= 4096
