@@ -23,6 +23,7 @@ SAMPLE_IDS = {
     "connector": "reprocess-usage",
     "event": "2",
     "agent_session": "0199bb1c5a10f4e8d2c6b0a19375",
+    "action": "0199bb1c6b42a9d0e7f3c18254ab",
 }
 
 

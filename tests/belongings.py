@@ -3,9 +3,13 @@
 Where a new resource type comes, two of it are made here: the tests out of the descriptors ask.
 """
 
+from collections.abc import Callable
+
 import grpc
 from kintsugi.v1 import (
     access_service_pb2,
+    action_service_pb2,
+    agent_session_service_pb2,
     audit_service_pb2,
     connector_service_pb2,
     event_service_pb2,
@@ -13,6 +17,10 @@ from kintsugi.v1 import (
 )
 from kintsugi.v1.access_service_pb2_grpc import AccessServiceStub
 from kintsugi.v1.access_token_pb2 import AccessToken
+from kintsugi.v1.action_pb2 import Action
+from kintsugi.v1.action_service_pb2_grpc import ActionServiceStub
+from kintsugi.v1.agent_session_pb2 import AgentSession
+from kintsugi.v1.agent_session_service_pb2_grpc import AgentSessionServiceStub
 from kintsugi.v1.audit_service_pb2_grpc import AuditServiceStub
 from kintsugi.v1.connector_pb2 import Connector
 from kintsugi.v1.connector_service_pb2_grpc import ConnectorServiceStub
@@ -36,8 +44,11 @@ SECRET = "kept by its owner"
 """Stands in all texts, and in no name."""
 
 
-def fill(channel: grpc.Channel, workspace: str) -> Names:
-    """Makes two of everything, and answers the name of one of each type."""
+def fill(channel: grpc.Channel, workspace: str, analyse: Callable[[str], None]) -> Names:
+    """Makes two of everything, and answers the name of one of each type.
+
+    `analyse` takes the name of an agent session, and brings it to where it waits for approval.
+    """
     first, *_ = runs = [
         f"{workspace}/automations/{id}/runs/1" for id in ("billing", "ordering", "shipping")
     ]
@@ -47,6 +58,9 @@ def fill(channel: grpc.Channel, workspace: str) -> Names:
     for _ in range(2):
         _token(channel, workspace)
         _event(channel, thread)
+    sessions = [_session(channel, workspace) for _ in range(2)]
+    for session in sessions:
+        analyse(session)
     return {
         "kintsugi/Workspace": workspace,
         "kintsugi/Automation": f"{workspace}/automations/billing",
@@ -61,6 +75,8 @@ def fill(channel: grpc.Channel, workspace: str) -> Names:
         "kintsugi/Connector": [
             _connector(channel, workspace, id) for id in ("replay", "reprocess")
         ].pop(),
+        "kintsugi/AgentSession": sessions[-1],
+        "kintsugi/Action": [_action(channel, session) for session in sessions * 2].pop(),
         "kintsugi/Event": _event(channel, thread),
         "kintsugi/Member": _member(channel, workspace, "carol"),
         "kintsugi/AccessToken": _token(channel, workspace),
@@ -114,6 +130,21 @@ def _connector(channel: grpc.Channel, workspace: str, id: str) -> str:
         parent=workspace, connector_id=id, connector=connector
     )
     return ConnectorServiceStub(channel).CreateConnector(request).name
+
+
+def _session(channel: grpc.Channel, workspace: str) -> str:
+    """About a signal, as another method may resolve the exception."""
+    given = AgentSession(signal={"title": SECRET, "message": SECRET})
+    request = agent_session_service_pb2.CreateAgentSessionRequest(
+        parent=workspace, agent_session=given
+    )
+    return AgentSessionServiceStub(channel).CreateAgentSession(request).name
+
+
+def _action(channel: grpc.Channel, session: str) -> str:
+    action = Action(action_type="manual_review", description=SECRET)
+    request = action_service_pb2.CreateActionRequest(parent=session, action=action)
+    return ActionServiceStub(channel).CreateAction(request).name
 
 
 def _member(channel: grpc.Channel, workspace: str, id: str) -> str:

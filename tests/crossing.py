@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from tests.served import Names, Served, behaviors, holds_ours, is_given, name_for, reference
 
 GIVEN: Mapping[str, Any] = {
+    "action_type": "replay_usage_events",
     "filter": "state = PENDING",
     "max_count": 10,
     "member_id": "frank",
@@ -24,6 +25,9 @@ GIVEN: Mapping[str, Any] = {
     "workspace_id": "w-new",
 }
 """What required fields hold, where `x` or 1 wouldn't do."""
+
+CHOSEN = ("kintsugi.v1.AgentSession.exception",)
+"""Fields of which one of several has to be given, which the protos say in words."""
 
 CHANGED = ("title", "assignee", "default_assignee")
 """What updates change."""
@@ -117,7 +121,8 @@ def _fill(
         is_needed = behavior.REQUIRED in behaviors(field) and field.name not in said
         is_name = is_update and behavior.IDENTIFIER in behaviors(field)
         is_changed = is_update and field.name in CHANGED and is_given(field)
-        if is_needed or is_name or is_changed or (field in groups and not is_update):
+        is_chosen = field in groups or field.full_name in CHOSEN
+        if is_needed or is_name or is_changed or (is_chosen and not is_update):
             _set(message, field, names, is_update=is_update)
 
 

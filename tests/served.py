@@ -49,7 +49,7 @@ class Served:
 
     @property
     def is_read(self) -> bool:
-        return str(self.declared.permission).endswith(".read")
+        return str(self.declared.permission).endswith((".read", "view_agent_remediation"))
 
     @property
     def is_update(self) -> bool:

@@ -19,6 +19,8 @@ from google.protobuf.message import Message
 from kintsugi.v1 import access_service_pb2, workspace_service_pb2
 from kintsugi.v1.access_service_pb2_grpc import AccessServiceStub
 from kintsugi.v1.access_token_pb2 import AccessToken
+from kintsugi.v1.agent_session_service_pb2 import ProposeActionsRequest
+from kintsugi.v1.agent_session_service_pb2_grpc import AgentSessionServiceStub
 from kintsugi.v1.member_pb2 import ROLE_OWNER, Member
 from kintsugi.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
 
@@ -52,11 +54,17 @@ def neighbours(stack: Any) -> Iterator[Neighbours]:
             server = authorized(plain, stack.token)
             until(lambda server=server: is_outside(server, theirs))
     with httpx.Client(base_url=stack.rest, headers=stack.headers, timeout=30) as http:
-        yield Neighbours(
-            channel, http, fill(channel, mine), fill(their_channel, theirs), their_channel
-        )
+        names = fill(channel, mine, analysing(channel))
+        their_names = fill(their_channel, theirs, analysing(their_channel))
+        yield Neighbours(channel, http, names, their_names, their_channel)
     their_channel.close()
     channel.close()
+
+
+def analysing(channel: grpc.Channel) -> Callable[[str], None]:
+    """Waits until the worker has analysed a session."""
+    stub = AgentSessionServiceStub(channel)
+    return lambda name: stub.ProposeActions(ProposeActionsRequest(name=name), timeout=30)
 
 
 def new_workspace(channel: grpc.Channel) -> str:

@@ -6,9 +6,10 @@ No worker runs beside these tests: `Worker` writes, by SQL, what one would.
 from typing import Any
 
 import psycopg
-from kintsugi.v1 import action_pb2, action_service_pb2, connector_pb2
+from kintsugi.v1 import action_pb2, action_service_pb2, connector_pb2, connector_service_pb2
 from kintsugi.v1 import agent_session_pb2 as pb
 from kintsugi.v1 import agent_session_service_pb2 as service
+from kintsugi.v1.risk_pb2 import RISK_HIGH
 
 from tests.integration.client import WORKSPACE, Client
 
@@ -66,27 +67,6 @@ class Worker:
         """The minute of whoever claimed it is over."""
         self._update("actions", action, "claim_until = clock_timestamp() - interval '1 s'")
 
-    def connect(self, action_type: str = TYPE, **http: Any) -> str:
-        """A connector, as it will be made over gRPC."""
-        request = connector_pb2.HttpRequest(**({"method": "POST", "url": URL} | http))
-        self._connection.execute(
-            "INSERT INTO connectors (workspace, id, action_type, title, description,"
-            " expected_outcome, risk, http) SELECT uid, %(type)s, %(type)s, 'Billing',"
-            " 'Process it again', 'It is processed', 3, %(http)s"
-            " FROM workspaces WHERE id = 'default'",
-            {"type": action_type, "http": request.SerializeToString()},
-        )
-        return f"{WORKSPACE}/connectors/{action_type}"
-
-    def change_connector(self, connector: str) -> None:
-        """A change that needn't change what is sent."""
-        self._update("connectors", connector, "revision = revision + 1")
-
-    def delete_connector(self, connector: str) -> None:
-        self._connection.execute(
-            "DELETE FROM connectors WHERE id = %s", [connector.rpartition("/")[2]]
-        )
-
     def row(self, session: str) -> dict[str, Any]:
         """What no answer tells: when it is due, and the note."""
         found = self._connection.execute(
@@ -104,6 +84,36 @@ class Worker:
             {"id": name.rpartition("/")[2], **given},
         )
         assert done.rowcount == 1
+
+
+def connect(client: Client, **http: Any) -> str:
+    """A connector for the type TYPE; answers its name."""
+    request = connector_pb2.HttpRequest(**({"method": "POST", "url": URL} | http))
+    connector = connector_pb2.Connector(
+        action_type=TYPE,
+        title="Billing",
+        description="Process it again",
+        expected_outcome="It is processed",
+        risk=RISK_HIGH,
+        http=request,
+    )
+    given = connector_service_pb2.CreateConnectorRequest(
+        parent=WORKSPACE, connector_id="billing", connector=connector
+    )
+    return client.connectors.CreateConnector(given).name
+
+
+def change_connector(client: Client, connector: str) -> None:
+    """A change of what isn't sent."""
+    request = connector_pb2.HttpRequest(method="POST", url=URL, timeout={"seconds": 9})
+    changed = connector_pb2.Connector(name=connector, http=request)
+    client.connectors.UpdateConnector(
+        connector_service_pb2.UpdateConnectorRequest(connector=changed)
+    )
+
+
+def delete_connector(client: Client, connector: str) -> None:
+    client.connectors.DeleteConnector(connector_service_pb2.DeleteConnectorRequest(name=connector))
 
 
 def start(client: Client, exception: str = "", **fields: Any) -> pb.AgentSession:

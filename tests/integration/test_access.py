@@ -32,6 +32,7 @@ from tests.integration import probe
 from tests.integration.client import WORKSPACE, Client, new_exception, reason, violations
 from tests.integration.conftest import StartServer
 from tests.integration.following import new_thread, reading, stream, watch
+from tests.integration.sessions import Worker
 from tests.integration.waiting import until
 from tests.served import METHODS, Names, Served
 
@@ -423,8 +424,8 @@ def test_whoever_made_a_workspace_and_left_is_outside(client: Client) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES, ids=Role.Name)
-def test_every_method_asks_for_its_permission(client: Client, role: int) -> None:
-    names = fill(client.channel, WORKSPACE)
+def test_every_method_asks_for_its_permission(client: Client, database: str, role: int) -> None:
+    names = fill(client.channel, WORKSPACE, Worker(database).analyse)
     one = somebody(client, "ada", role)
     allowed = {
         served.descriptor.name

@@ -27,6 +27,7 @@ from tests.integration.sessions import (
     ask,
     cancel,
     claim,
+    connect,
     execute,
     get,
     get_action,
@@ -105,7 +106,7 @@ def test_what_a_person_says_of_it_is_kept(client: Client, worker: Worker) -> Non
 
 
 def test_a_connector_says_what_is_sent(client: Client, worker: Worker) -> None:
-    connector = worker.connect(body='{"batch": "{batch}", "run": "{exception.run}"}')
+    connector = connect(client, body='{"batch": "{batch}", "run": "{exception.run}"}')
     session = waiting(client, worker, TYPE)
     [action] = session.actions
     assert action.automated
@@ -123,7 +124,7 @@ def test_a_connector_says_what_is_sent(client: Client, worker: Worker) -> None:
 
 
 def test_digests_tell_different_actions_apart(client: Client, worker: Worker) -> None:
-    worker.connect()
+    connect(client)
     session = waiting(client, worker, TYPE, TYPE)
     first, second = session.actions
     assert first.digest == second.digest
@@ -135,7 +136,7 @@ def test_digests_tell_different_actions_apart(client: Client, worker: Worker) ->
 def test_parameters_that_do_not_fit_the_connector_are_refused(
     client: Client, worker: Worker, parameters: dict[str, Any]
 ) -> None:
-    worker.connect()
+    connect(client)
     session = waiting(client, worker)
     error = refusal(lambda: ask(client, session.name, TYPE, parameters=parameters))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -204,7 +205,7 @@ def test_many_who_ask_at_once_all_get_theirs(client: Client, worker: Worker) -> 
 
 
 def test_actions_are_found_by_what_they_are(client: Client, worker: Worker) -> None:
-    connector = worker.connect()
+    connector = connect(client)
     first = waiting(client, worker, TYPE, "manual_review")
     second = waiting(client, worker, "retry_run", signal=SIGNAL)
     batch, review = first.actions
@@ -313,7 +314,7 @@ def test_only_what_is_executing_is_claimed(client: Client, worker: Worker, state
 
 
 def test_only_a_retry_is_claimed(client: Client, worker: Worker) -> None:
-    worker.connect()
+    connect(client)
     session = waiting(client, worker, TYPE)
     [action] = execute(client, session.name, *session.actions).actions
     worker.move_action(action.name, Action.STATE_EXECUTING)

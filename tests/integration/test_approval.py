@@ -37,6 +37,9 @@ from tests.integration.sessions import (
     Worker,
     ask,
     cancel,
+    change_connector,
+    connect,
+    delete_connector,
     execute,
     get,
     reject,
@@ -203,11 +206,11 @@ def test_a_digest_that_is_given_must_be_the_one_there_is(
 def test_a_connector_that_was_changed_since_makes_it_something_else(
     client: Client, worker: Worker
 ) -> None:
-    connector = worker.connect()
+    connector = connect(client)
     session = waiting(client, worker, TYPE)
     [action] = session.actions
     assert action.automated
-    worker.change_connector(connector)
+    change_connector(client, connector)
     subject, why = precondition(lambda: execute(client, session.name, action))
     assert subject == action.name
     assert "the connector was changed after this was proposed" in why
@@ -216,9 +219,9 @@ def test_a_connector_that_was_changed_since_makes_it_something_else(
 
 
 def test_a_connector_that_is_gone_carries_nothing_out(client: Client, worker: Worker) -> None:
-    connector = worker.connect()
+    connector = connect(client)
     session = waiting(client, worker, TYPE)
-    worker.delete_connector(connector)
+    delete_connector(client, connector)
     _, why = precondition(lambda: execute(client, session.name, *session.actions))
     assert "its connector is no longer there" in why
 
@@ -226,7 +229,7 @@ def test_a_connector_that_is_gone_carries_nothing_out(client: Client, worker: Wo
 def test_an_exception_that_was_changed_since_makes_it_something_else(
     client: Client, worker: Worker
 ) -> None:
-    worker.connect(body='{"host": "{exception.extra.host}"}')
+    connect(client, body='{"host": "{exception.extra.host}"}')
     exception = client.raise_one(extra={"host": "a"})
     session = waiting(client, worker, TYPE, exception=exception.name)
     client.update("extra", name=exception.name, extra={"host": "b"})

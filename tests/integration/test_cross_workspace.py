@@ -33,6 +33,7 @@ from tests.crossing import (
 )
 from tests.identity import authorized
 from tests.integration.client import WORKSPACE, Client
+from tests.integration.sessions import Worker
 from tests.integration.waiting import until
 from tests.served import METHODS, Names, Served, services
 
@@ -64,9 +65,10 @@ class Neighbours:
         AccessServiceStub(self.their_channel).DeleteMember(
             access_service_pb2.DeleteMemberRequest(name=f"{OTHER}/members/local")
         )
-        self.mine: Names = fill(client.channel, WORKSPACE)
+        worker = Worker(database)
+        self.mine: Names = fill(client.channel, WORKSPACE, worker.analyse)
         until(lambda: is_outside(client.channel, OTHER))
-        self.theirs: Names = fill(self.their_channel, OTHER)
+        self.theirs: Names = fill(self.their_channel, OTHER, worker.analyse)
 
     def i_call(self, served: Served, request: Message) -> Answer:
         return call(self.mine_channel, served, request)

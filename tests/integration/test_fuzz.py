@@ -19,6 +19,7 @@ from google.protobuf.message import Message
 from tests.belongings import fill
 from tests.fuzz.requests import Requests
 from tests.integration.client import WORKSPACE, Client
+from tests.integration.sessions import Worker
 from tests.served import METHODS, Served
 
 SOAK = bool(os.environ.get("KINTSUGI_SOAK"))
@@ -38,7 +39,8 @@ class Fuzz:
     def __init__(self, client: Client, database: str) -> None:
         self.channel = client.channel
         self.database = database
-        self.requests = Requests(SEED, {**fill(client.channel, WORKSPACE), **OWN})
+        names = fill(client.channel, WORKSPACE, Worker(database).analyse)
+        self.requests = Requests(SEED, {**names, **OWN})
         self.codes: dict[str, Counter[str]] = {served.path: Counter() for served in METHODS}
         self.found: dict[str, str] = {}
 

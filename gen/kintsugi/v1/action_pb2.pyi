@@ -295,6 +295,7 @@ class Action(_message.Message):
     `pause_payment_runs`, `sync_subscription_state`, `repair_entitlements`,
     `rollback_configuration`, `contact_support`); or that of any connector of
     the workspace. Lower case letters, digits and `_`, at most 63.
+    Example: reprocess_usage_batch
     """
     description: _builtins.str
     """Optional. What it does, for people. At most 4 KiB."""

@@ -103,9 +103,11 @@ class ListActionsRequest(_message.Message):
     `page_size` must be as they were.
     """
     filter: _builtins.str
-    """Optional. Which actions to list (AIP-160). At most 16 KiB. Fields:
-    `state`, `action_type`, `exception`, `risk`, `automated`, `connector`,
-    `approver`, `create_time`, `update_time`.
+    """Optional. Which actions to list (AIP-160); docs/filters.md says all about
+    the language. At most 16 KiB. Fields: `state`, `action_type`, `exception`,
+    `risk`, `automated`, `connector`, `approver`, `create_time`, `update_time`.
+    A filter that can't be used is INVALID_ARGUMENT with the reason
+    FILTER_SYNTAX or FILTER_TYPE and its `offset`.
     Example: state = PROPOSED AND automated = true
     """
     order_by: _builtins.str
@@ -183,6 +185,7 @@ class ClaimActionRequest(_message.Message):
     claim_id: _builtins.str
     """Required. Made up by the caller, best a random UUID: the same again keeps
     what it has taken. At most 128 bytes.
+    Example: 6a1f0c1e-5b0e-4a54-9a43-0e1f6f2a7c11
     """
     def __init__(
         self,
@@ -213,7 +216,9 @@ class ReportActionRequest(_message.Message):
     Format: organizations/{organization}/workspaces/{workspace}/agentSessions/{agent_session}/actions/{action}
     """
     claim_id: _builtins.str
-    """Required. With which it was claimed."""
+    """Required. With which it was claimed.
+    Example: 6a1f0c1e-5b0e-4a54-9a43-0e1f6f2a7c11
+    """
     exit_code: _builtins.int
     """Optional. How the command ended: 0 is success."""
     error: _builtins.str

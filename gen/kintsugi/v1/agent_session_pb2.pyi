@@ -252,7 +252,9 @@ class Signal(_message.Message):
     title: _builtins.str
     """Required. What it is called. At most 512 bytes. Example: "PaymentBatchFailed" """
     message: _builtins.str
-    """Required. What was said. At most 64 KiB."""
+    """Required. What was said. At most 64 KiB.
+    Example: "3 of 40 payments failed: insufficient funds"
+    """
     severity: _builtins.str
     """Optional. How bad it is, in the words of where it comes from. Example: "high" """
     @_builtins.property

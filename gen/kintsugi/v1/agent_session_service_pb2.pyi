@@ -103,9 +103,11 @@ class ListAgentSessionsRequest(_message.Message):
     `page_size` must be as they were.
     """
     filter: _builtins.str
-    """Optional. Which sessions to list (AIP-160). At most 16 KiB. Fields:
-    `state`, `exception`, `automation`, `agent`, `creator`, `number`,
-    `create_time`, `update_time`, `end_time`.
+    """Optional. Which sessions to list (AIP-160); docs/filters.md says all about
+    the language. At most 16 KiB. Fields: `state`, `exception`, `automation`,
+    `agent`, `creator`, `number`, `create_time`, `update_time`, `end_time`. A
+    filter that can't be used is INVALID_ARGUMENT with the reason FILTER_SYNTAX
+    or FILTER_TYPE and its `offset`.
     Example: state = AWAITING_CONFIRMATION AND automation = billing
     """
     order_by: _builtins.str

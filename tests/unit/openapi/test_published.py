@@ -19,7 +19,7 @@ def spelled(schema):
         return schema["$ref"].rpartition("/")[2]
     if schema["type"] == "array":
         return f"[{spelled(schema['items'])}]"
-    if schema["type"] == "object" and "properties" not in schema:
+    if schema["type"] == "object" and "additionalProperties" in schema:
         return f"{{{spelled(schema['additionalProperties'])}}}"
     return f"{schema['type']}:{schema['format']}" if "format" in schema else schema["type"]
 
