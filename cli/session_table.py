@@ -58,7 +58,7 @@ def print_details(session: pb.AgentSession) -> None:
         console.print(plain(session.analysis.summary.rstrip("\n")))
     if session.actions:
         console.print(Text("\nactions", style="bright_black"))
-        print_actions(session.actions)
+        print_actions(session, session.actions)
 
 
 def print_change(session: pb.AgentSession, done: str) -> None:
@@ -66,16 +66,18 @@ def print_change(session: pb.AgentSession, done: str) -> None:
     new_console().print(words, Text(id_line(session)))
 
 
-def print_actions(actions: Sequence[action_pb2.Action]) -> None:
-    """A table of actions by their numbers, and below it what each one that can be approved does."""
+def print_actions(session: pb.AgentSession, shown: Sequence[action_pb2.Action]) -> None:
+    """A table of some actions of a session by their numbers in it, and below it what each one that
+    can be approved does."""
     console, table = new_console(), Table(box=None, pad_edge=False)
     for column in ("action", "type", "risk", "state", "by", "system"):
         table.add_column(column, no_wrap=True)
     table.add_column("what", min_width=15)
-    for number, action in enumerate(actions, 1):
+    numbered = [each for each in enumerate(session.actions, 1) if each[1] in shown]
+    for number, action in numbered:
         table.add_row(*_action_row(number, action))
     console.print(table)
-    for number, action in enumerate(actions, 1):
+    for number, action in numbered:
         if action.state == action_pb2.Action.STATE_PROPOSED:
             _print_proposal(console, number, action)
 

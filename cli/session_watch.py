@@ -103,7 +103,7 @@ class Watch:
             return
         self._shown.update(each.name for each in actions)
         self._conversation.end_line()
-        session_table.print_actions(self.session.actions)
+        session_table.print_actions(self.session, self.session.actions)
         if not any(each.automated for each in actions):
             say("none of this can be executed here; when it is repaired:")
             say(resolve_command(self.session.exception) if self.session.exception else "")

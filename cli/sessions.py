@@ -111,7 +111,7 @@ def approve(*, session: str, actions: tuple[str, ...], note: str, as_json: bool)
     found = client.find(session)
     approved = chosen(found, actions, "approve")
     if not as_json:
-        session_table.print_actions(approved)
+        session_table.print_actions(found, approved)
     _print(client.approve(found, approved, note), "approved", as_json=as_json)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import names, roles, settings
+from cli import names, private_file, roles, settings
 from cli.terminal import say
 
 if TYPE_CHECKING:
@@ -124,19 +124,11 @@ def owner(*, database_url: str, user: str, workspace: str, file: Path | None) ->
         if file is None:
             click.echo(token)
         elif token != kept:
-            _keep(file, token)
+            private_file.write(file, f"{token}\n")
     except (CannotRun, KintsugiError) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"can't keep the token: {error}") from error
-
-
-def _keep(file: Path, token: str) -> None:
-    """Readable for its owner alone, from the first moment, and never half of it."""
-    aside = file.with_name(f"{file.name}.{os.getpid()}")
-    aside.touch(mode=0o600, exist_ok=False)
-    aside.write_text(f"{token}\n")
-    aside.replace(file)
 
 
 def _standing(token: "AccessToken") -> str:

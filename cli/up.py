@@ -4,7 +4,6 @@ How the processes are started and looked after is in `server/launch/`.
 """
 
 import json
-import os
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from cli import settings
+from cli import private_file, settings
 from cli.exposure import refuse_exposure
 from cli.terminal import command_line
 
@@ -143,10 +142,8 @@ class _Ready:
 
     def announce(self, addresses: "Addresses") -> None:
         if self._file is not None:
-            aside = self._file.with_name(f"{self._file.name}.{os.getpid()}")
-            aside.touch(mode=0o600, exist_ok=False)
-            aside.write_text(json.dumps(_document(addresses, self._token())) + "\n")
-            aside.replace(self._file)
+            document = json.dumps(_document(addresses, self._token()))
+            private_file.write(self._file, f"{document}\n")
         _tell(_summary(addresses, self._data))
         if self._token() != self._earlier:
             _tell(f"\nYour token, shown this once: {self._token()}")

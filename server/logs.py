@@ -4,6 +4,7 @@ What is logged is said where it happens; every call gets its line from the inter
 """
 
 import atexit
+import json
 import logging
 import re
 import secrets
@@ -12,6 +13,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from contextvars import ContextVar
 
 import structlog
 from structlog.typing import EventDict
@@ -23,6 +25,13 @@ _DETAIL = re.compile(r"\nDETAIL:.*?(?=\n\n(?:The above|During handling)|\Z)", re
 
 
 _DELAY_SECONDS = 0.05
+
+
+_encode = json.JSONEncoder(default=repr).encode
+"""structlog's own renderer makes an encoder for each line."""
+
+_known: ContextVar[dict[str, str]] = ContextVar("known")
+_NOTHING: dict[str, str] = {}
 
 
 class _Log:
@@ -59,18 +68,42 @@ def configure(level: str) -> None:
     """`level` is debug, info, warning or error."""
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,  # what the interceptors know of the call
+            with_call,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.MaybeTimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             without_rows,
-            structlog.processors.JSONRenderer(),
+            _as_json,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(_Log()),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def begin(**known: str) -> None:
+    """What the lines of this thread say from now on, besides what each has to say."""
+    _known.set(known)
+
+
+def add(**known: str) -> None:
+    """More of it."""
+    _known.get().update(known)
+
+
+def known() -> dict[str, str]:
+    """What the lines of this thread say besides."""
+    return _known.get(_NOTHING)
+
+
+def with_call(_logger: object, _name: str, event: EventDict) -> EventDict:
+    """Adds what is known of the call that a line is about."""
+    return {**known(), **event}
+
+
+def _as_json(_logger: object, _name: str, event: EventDict) -> str:
+    return _encode(event)
 
 
 def without_rows(_logger: object, _name: str, event: EventDict) -> EventDict:

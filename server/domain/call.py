@@ -60,20 +60,33 @@ class Call:
         return "/".join([*(each.uid for each in self.memberships.values()), self.principal])
 
 
-_current: ContextVar[Call] = ContextVar("call")
+_current: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
 def current_call() -> Call:
     """The call that is being served. Raises LookupError outside of one."""
-    return _current.get()
+    call = _current.get()
+    if call is None:
+        raise LookupError("no call is being served")
+    return call
 
 
 def remaining_seconds() -> float:
     """What the current call may still take, possibly negative; a stream, for each thing it does."""
-    call = _current.get(None)
+    call = _current.get()
     if call is None or call.deadline is None:
         return LONGEST_SECONDS
     return call.deadline - time.monotonic()
+
+
+def enter(call: Call) -> None:
+    """Makes `call` the current one of this thread, until `leave`."""
+    _current.set(call)
+
+
+def leave() -> None:
+    """There is no current call any more."""
+    _current.set(None)
 
 
 @contextmanager

@@ -8,12 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import reduce
 from time import monotonic
 from typing import Any
 
 from server.domain.access import Membership
-from server.domain.call import Call, current_call, entered
+from server.domain.call import Call, enter
 from server.domain.errors import (
     CredentialsInvalid,
     FeatureNotEnabled,
@@ -21,7 +20,7 @@ from server.domain.errors import (
     PermissionLacking,
 )
 from server.interceptors.identity import Callers, bearer
-from server.interceptors.methods import Method
+from server.interceptors.methods import Method, named
 from server.interceptors.rpc import Rpc
 from server.operations.background import Repetition
 
@@ -48,14 +47,37 @@ class Access:
         self._streams: dict[str, set[_Stream]] = defaultdict(set)
         self._good_for: dict[str, Mapping[str, Membership]] = {}
 
+    def check(self, rpc: Rpc, method: Method, call: Call) -> Call:
+        """The call, with what its caller may do by now: nothing is refused, and nothing listed
+        of several workspaces, by what was kept.
+
+        Raises NotFound, PermissionLacking, FeatureNotEnabled, CredentialsInvalid.
+        """
+        since = monotonic()
+        try:
+            if check(call, method, rpc.request):
+                return call
+        except _REFUSALS:
+            pass
+        rpc.call = self._renewed(rpc, method, call, since)
+        enter(rpc.call)
+        return rpc.call
+
     @contextmanager
-    def layer(self, rpc: Rpc) -> Iterator[None]:
-        if rpc.method is None:
+    def watched(self, rpc: Rpc, method: Method, call: Call) -> Iterator[None]:
+        """Has a stream go on only as long as its caller may do what it began with."""
+        token, stream = bearer(rpc), _Stream(rpc, method, call)
+        with self._lock:
+            self._streams[token].add(stream)
+            self._good_for.pop(token, None)
+        try:
             yield
-            return
-        call = self._allowed(rpc, rpc.method)
-        with entered(call), self._watched(_Stream(rpc, rpc.method, call)):
-            yield
+        finally:
+            with self._lock:
+                self._streams[token].discard(stream)
+                if not self._streams[token]:
+                    del self._streams[token]
+                    self._good_for.pop(token, None)
 
     def check_streams(self) -> None:
         """Withdraws the grants of those whose callers may no longer have them.
@@ -80,40 +102,11 @@ class Access:
         with self._lock:
             return tuple(self._streams.get(token, ()))
 
-    def _allowed(self, rpc: Rpc, method: Method) -> Call:
-        """The call, with what its caller may do by now: nothing is refused, and nothing listed
-        of several workspaces, by what was kept."""
-        call, since = current_call(), monotonic()
-        try:
-            if check(call, method, rpc.request):
-                return call
-        except _REFUSALS:
-            pass
-        return self._renewed(rpc, method, call, since)
-
     def _renewed(self, rpc: Rpc, method: Method, call: Call, since: float) -> Call:
         caller = self._callers.caller(bearer(rpc), since=since)
         renewed = replace(call, memberships=caller.memberships)
         check(renewed, method, rpc.request)
         return renewed
-
-    @contextmanager
-    def _watched(self, stream: _Stream) -> Iterator[None]:
-        if not stream.rpc.is_stream:
-            yield
-            return
-        token = bearer(stream.rpc)
-        with self._lock:
-            self._streams[token].add(stream)
-            self._good_for.pop(token, None)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._streams[token].discard(stream)
-                if not self._streams[token]:
-                    del self._streams[token]
-                    self._good_for.pop(token, None)
 
 
 def _check_still(stream: _Stream, memberships: Mapping[str, Membership]) -> None:
@@ -126,17 +119,13 @@ def _check_still(stream: _Stream, memberships: Mapping[str, Membership]) -> None
 
 def check(call: Call, method: Method, request: Any) -> bool:
     """Whether it is about one workspace. Raises NotFound, PermissionLacking, FeatureNotEnabled."""
-    name = _name(method, request)
+    name = named(method, request)
     collection, _, id = name.partition("/workspaces/")
     if id:
         _check_in(call, method, f"{collection}/workspaces/{id.partition('/')[0]}")
     else:
         _check_anywhere(call, method, f"{name}/workspaces/" if name else "", name)
     return bool(id)
-
-
-def _name(method: Method, request: Any) -> str:
-    return str(reduce(getattr, method.named, request)) if method.named else ""
 
 
 def _check_in(call: Call, method: Method, workspace: str) -> None:

@@ -10,9 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
-from server.domain.call import current_call
+from server.domain.call import Call
 from server.domain.errors import TooManyStreams
-from server.interceptors.rpc import Rpc
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,12 +72,8 @@ class StreamLimit:
         self._open: Counter[str] = Counter()
 
     @contextmanager
-    def layer(self, rpc: Rpc) -> Iterator[None]:
+    def counted(self, call: Call) -> Iterator[None]:
         """Counts a stream while its handler runs. Raises TooManyStreams."""
-        if rpc.method is None or not rpc.is_stream:
-            yield
-            return
-        call = current_call()
         account = call.account
         with self._lock:
             if self._open[account] >= self._most:

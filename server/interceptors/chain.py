@@ -5,24 +5,28 @@ What the layers do is in modules of their own; their order is said here.
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
 
+from server import logs
+from server.domain.call import Call
 from server.domain.errors import Overloaded
+from server.interceptors import ledger
 from server.interceptors.access import Access
 from server.interceptors.admission import AtOnce, CallPool
-from server.interceptors.errors import aborting, errors
-from server.interceptors.identity import Callers, identity
+from server.interceptors.errors import Answered, aborting
+from server.interceptors.identity import Callers, identify
+from server.interceptors.ledger import HEALTH_CHECK
 from server.interceptors.limits import Limits
 from server.interceptors.methods import Method
-from server.interceptors.observation import HEALTH_CHECK, attribution, observation, refused
+from server.interceptors.observation import Observed
 from server.interceptors.refusals import RefusedCalls
 from server.interceptors.rpc import Rpc
 from server.interceptors.trace import Begin, untraced
-from server.interceptors.validation import checked, lenient, validation
+from server.interceptors.validation import checked, lenient, validate
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
@@ -67,10 +71,12 @@ class Chain(grpc.ServerInterceptor):
         self._pools = pools
         self._limits = limits
         self._wrapped: dict[str, tuple[CallPool, Handler, Handler]] = {}
-        self._identity = identity(callers, refused, longest_seconds)
-        self._observation = observation(trace)
-        self.access = Access(callers)
+        self._callers = callers
+        self._longest_seconds = longest_seconds
         self._refused = refused
+        self._trace = trace
+        self.access = Access(callers)
+        ledger.keep()
 
     def intercept_service(
         self, continuation: Any, handler_call_details: grpc.HandlerCallDetails
@@ -89,11 +95,21 @@ class Chain(grpc.ServerInterceptor):
         """The handler with all layers around it, and requests that can't be read let through."""
 
         def behave(behavior: Any, request: Any, context: grpc.ServicerContext) -> Any:
-            with self._inside(self._rpc(path, handler, request, context)) as given:
-                return behavior(given, context)
+            rpc = self._rpc(path, handler, request, context)
+            with Observed(rpc, self._trace), Answered(rpc, self._refused):
+                if not rpc.is_stream:
+                    self._check(rpc, self._admitted(rpc))
+                    return behavior(request, context)
+                with self._staying(rpc) as given:
+                    return behavior(given, context)
 
         def behave_streaming(behavior: Any, request: Any, context: grpc.ServicerContext) -> Any:
-            with self._inside(self._rpc(path, handler, request, context)) as given:
+            rpc = self._rpc(path, handler, request, context)
+            with (
+                Observed(rpc, self._trace),
+                Answered(rpc, self._refused),
+                self._staying(rpc) as given,
+            ):
                 yield from behavior(given, context)
 
         chosen = behave_streaming if handler.response_streaming else behave
@@ -117,21 +133,33 @@ class Chain(grpc.ServerInterceptor):
         one, many = (None, request) if handler.request_streaming else (request, None)
         return Rpc(path, self._methods.get(path), _kind(handler)[2], one, many, context)
 
+    def _admitted(self, rpc: Rpc) -> Call | None:
+        """Who calls, once this is one more call of theirs; None where nobody has to say."""
+        if rpc.method is None:
+            return None
+        call = identify(rpc, self._callers, self._refused, self._longest_seconds)
+        logs.add(principal=call.principal)  # what is logged from here on says who calls
+        self._limits.count_call(call)
+        return call
+
+    def _check(self, rpc: Rpc, call: Call | None) -> Call | None:
+        validate(rpc)  # before what reads names out of the request
+        if rpc.method is None or call is None:
+            return None
+        call = self.access.check(rpc, rpc.method, call)
+        self._limits.count_agent_start(rpc.method, call)  # last: what was refused started nothing
+        return call
+
     @contextmanager
-    def _inside(self, rpc: Rpc) -> Iterator[Any]:
-        """Gives what the handler gets: the request, or the client's stream of them."""
-        with (
-            self._observation(rpc),  # outermost, so that it sees every status
-            errors(rpc),  # turns what the layers below raise into a status
-            self._identity(rpc),  # who calls and until when; what follows may use it
-            attribution(rpc),  # what is logged from here on says who calls
-            self._refused.layer(rpc),  # knows who is refused by what follows
-            self._limits.calls_layer(rpc),  # here a call is one of somebody's
-            self._limits.streams.layer(rpc),
-            validation(rpc),  # before what reads names out of the request
-            self.access.layer(rpc),  # whether the caller may do that there
-            self._limits.agent_starts_layer(rpc),  # last: what was refused has started nothing
-        ):
+    def _staying(self, rpc: Rpc) -> Iterator[Any]:
+        """Gives what the handler of a stream gets: the request, or the client's stream of them."""
+        call = self._admitted(rpc)
+        with ExitStack() as stack:
+            if call is not None:
+                stack.enter_context(self._limits.streams.counted(call))
+            call = self._check(rpc, call)
+            if call is not None and rpc.method is not None:
+                stack.enter_context(self.access.watched(rpc, rpc.method, call))
             if rpc.requests is None:
                 yield rpc.request
             else:
@@ -165,7 +193,7 @@ def _refusing(path: str, kind: str, pool: CallPool) -> Handler:
     end = aborting(Overloaded(pool.calls, pool.limit))
 
     def refuse(_requests: Any, context: grpc.ServicerContext) -> Any:
-        refused(path, kind)
+        ledger.refused(path, kind)
         end(context)
 
     return _in_pool(grpc.stream_unary_rpc_method_handler(refuse), AtOnce())

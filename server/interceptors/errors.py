@@ -3,9 +3,9 @@
 What errors there are is said in `domain/errors.py`, how they are sent in `domain/status.py`.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from math import ceil
+from types import TracebackType
 from typing import NoReturn
 
 import grpc
@@ -13,23 +13,35 @@ from grpc_status import rpc_status
 
 from server.domain.errors import KintsugiError
 from server.domain.status import status_of
+from server.interceptors.refusals import RefusedCalls
 from server.interceptors.rpc import Rpc
 from server.logs import internal_error
 
 RETRY_AFTER = "retry-after"
 
 
-@contextmanager
-def errors(rpc: Rpc) -> Iterator[None]:
-    """Aborts with the status of a KintsugiError; of anything else only the log says more."""
-    try:
-        yield
-    except KintsugiError as error:
-        abort(rpc.context, error)
-    except Exception:
-        if rpc.code is not None:  # aborted by a handler that isn't ours
-            raise
-        abort(rpc.context, internal_error(rpc.path))
+class Answered:
+    """Around an RPC: aborts it with the status of a KintsugiError; of anything else only the log
+    says more. Refusals are counted."""
+
+    __slots__ = ("_refused", "_rpc")
+
+    def __init__(self, rpc: Rpc, refused: RefusedCalls) -> None:
+        self._rpc = rpc
+        self._refused = refused
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, _kind: object, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, KintsugiError):
+            self._refused.note(self._rpc, error)
+            abort(self._rpc.context, error)
+        # What a handler that isn't ours aborted itself has a code.
+        if isinstance(error, Exception) and self._rpc.code is None:
+            abort(self._rpc.context, internal_error(self._rpc.path))
 
 
 def abort(context: grpc.ServicerContext, error: KintsugiError) -> NoReturn:

@@ -4,17 +4,15 @@ What a caller may do is said in `access`.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Protocol
 
 from server.domain.access import Membership
-from server.domain.call import LONGEST_SECONDS, Call, entered
+from server.domain.call import LONGEST_SECONDS, Call, enter
 from server.domain.errors import CredentialsInvalid, CredentialsMissing
-from server.interceptors.refusals import RefusedCalls
-from server.interceptors.rpc import Layer, Rpc
+from server.interceptors.refusals import RefusedCalls, about
+from server.interceptors.rpc import Rpc
 from server.operations.authentication import Caller
 
 ADDRESS = "x-auth-address"
@@ -31,30 +29,29 @@ class Callers(Protocol):
         """As it was at `since` or later. Raises CredentialsInvalid."""
 
 
-def identity(
-    callers: Callers, refused: RefusedCalls, longest_seconds: float = LONGEST_SECONDS
-) -> Layer:
-    """Gives the call its principal and its deadline: the client's, at most `longest_seconds`."""
+def identify(
+    rpc: Rpc,
+    callers: Callers,
+    refused: RefusedCalls,
+    longest_seconds: float = LONGEST_SECONDS,
+) -> Call:
+    """Gives an RPC its call, with the client's deadline, at most `longest_seconds`.
 
-    @contextmanager
-    def layer(rpc: Rpc) -> Iterator[None]:
-        if rpc.method is None:
-            yield
-            return
-        deadline, address = _deadline(rpc, longest_seconds), _address(rpc)
-        try:
-            with entered(Call(rpc.path, "", deadline)):
-                caller = callers.caller(bearer(rpc))
-        except CredentialsInvalid as error:
-            if error.workspace:
-                own = {error.workspace: Membership("", frozenset())}
-                known = Call(rpc.path, error.principal, deadline, error.token, address, own)
-                refused.count(known, error, rpc.request)
-            raise
-        with entered(call_of(caller, rpc.path, deadline, address)):
-            yield
-
-    return layer
+    Raises CredentialsMissing, CredentialsInvalid.
+    """
+    deadline, address = _deadline(rpc, longest_seconds), _address(rpc)
+    enter(Call(rpc.path, "", deadline))  # which bounds the look at the database
+    try:
+        caller = callers.caller(bearer(rpc))
+    except CredentialsInvalid as error:
+        if error.workspace:
+            own = {error.workspace: Membership("", frozenset())}
+            known = Call(rpc.path, error.principal, deadline, error.token, address, own)
+            refused.count(known, error, about(rpc))
+        raise
+    rpc.call = call_of(caller, rpc.path, deadline, address)
+    enter(rpc.call)
+    return rpc.call
 
 
 def call_of(caller: Caller, path: str, deadline: float | None, address: str) -> Call:
@@ -71,22 +68,22 @@ def call_of(caller: Caller, path: str, deadline: float | None, address: str) -> 
 
 def bearer(rpc: Rpc) -> str:
     """The token that the call brings. Raises CredentialsMissing, CredentialsInvalid."""
-    metadata = rpc.context.invocation_metadata()
-    given = [str(value) for name, value in metadata if name == _AUTHORIZATION]
-    if not given or not given[0].lower().startswith(_SCHEME):
+    given = str(rpc.metadata.get(_AUTHORIZATION, ""))
+    if not given[: len(_SCHEME)].lower() == _SCHEME:
         raise CredentialsMissing
-    if len(given) > 1:
+    if len(rpc.pairs) > len(rpc.metadata) and _times(rpc, _AUTHORIZATION) > 1:
         raise CredentialsInvalid("was given more than once")
-    return given[0][len(_SCHEME) :].strip()
+    return given[len(_SCHEME) :].strip()
+
+
+def _times(rpc: Rpc, key: str) -> int:
+    return sum(name == key for name, _ in rpc.pairs)
 
 
 def _address(rpc: Rpc) -> str:
     """Envoy names the address of its own caller, and lets nobody else name one."""
-    metadata = rpc.context.invocation_metadata()
-    for name, value in metadata:
-        if name == ADDRESS and _is_address(str(value)):
-            return str(value)
-    return _peer(rpc.context.peer())
+    named = str(rpc.metadata.get(ADDRESS, ""))
+    return named if named and _is_address(named) else _peer(rpc.context.peer())
 
 
 @lru_cache(_MOST_ADDRESSES)

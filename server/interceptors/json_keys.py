@@ -4,7 +4,6 @@ Envoy drops such fields silently; its Lua filter says which keys the body had.
 """
 
 import json
-from collections.abc import Iterable
 from difflib import get_close_matches
 from urllib.parse import unquote
 
@@ -18,13 +17,11 @@ MORE = "*"
 """Stands for the keys that didn't fit into the header."""
 
 
-def check_json_keys(method: Method, metadata: Iterable[tuple[str, str | bytes]]) -> None:
+def check_json_keys(method: Method, header: str) -> None:
     """Raises UnknownField with all keys that the body's message doesn't have."""
-    for name, value in metadata:
-        if name == HEADER and method.body is not None:
-            unknown = _unknown(method.body, str(value))
-            if unknown:
-                raise UnknownField(unknown)
+    unknown = _unknown(method.body, header) if method.body is not None else []
+    if unknown:
+        raise UnknownField(unknown)
 
 
 def _unknown(message: Descriptor, header: str) -> list[Violation]:

@@ -3,40 +3,32 @@
 How many calls the server holds of all together is the business of `admission`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-from server.domain.call import current_call
+from server.domain.call import Call
 from server.domain.errors import RateLimited
 from server.interceptors.admission import StreamLimit
 from server.interceptors.buckets import Buckets
-from server.interceptors.rpc import Rpc
+from server.interceptors.methods import Method
 from server.operations.agent_starts import AgentStarts
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of each principal, each a layer at its own place, and that of a request."""
+    """The limits of each principal, and that of a request."""
 
     calls: Buckets
     streams: StreamLimit
     agent_starts: AgentStarts
     request_bytes: int
 
-    @contextmanager
-    def calls_layer(self, rpc: Rpc) -> Iterator[None]:
+    def count_call(self, call: Call) -> None:
         """Counts every call of ours, a stream once, when it begins. Raises RateLimited."""
-        if rpc.method is not None:
-            call = current_call()
-            wait = self.calls.take(call.account)
-            if wait:
-                raise RateLimited(call.principal, self.calls.rate.calls, wait)
-        yield
+        wait = self.calls.take(call.account)
+        if wait:
+            raise RateLimited(call.principal, self.calls.rate.calls, wait)
 
-    @contextmanager
-    def agent_starts_layer(self, rpc: Rpc) -> Iterator[None]:
+    def count_agent_start(self, method: Method, call: Call) -> None:
         """Counts what begins agent work, for good before it begins. Raises AgentStartsExhausted."""
-        if rpc.method is not None and rpc.method.starts_agent_work:
-            self.agent_starts.count(current_call())
-        yield
+        if method.starts_agent_work:
+            self.agent_starts.count(call)

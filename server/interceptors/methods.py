@@ -6,6 +6,8 @@ Everything is read once, when a service is registered; a call only looks it up.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
 from google.api import annotations_pb2
 from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
@@ -48,6 +50,11 @@ def declared_methods(services: Iterable[ServiceDescriptor]) -> dict[str, Method]
         _declared(service, method, patterns) for service in services for method in service.methods
     ]
     return {method.path: method for method in found}
+
+
+def named(method: Method | None, request: Any) -> str:
+    """The resource name that says what a request is about; empty where none does."""
+    return str(reduce(getattr, method.named, request)) if method and method.named else ""
 
 
 def _declared(

@@ -6,16 +6,15 @@ in `operations/sealing.py`.
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
 
 from google.protobuf.message import Message
 from google.rpc import code_pb2
 
 from server.domain.audit import Last, Refused
-from server.domain.call import Call, current_call
+from server.domain.call import Call
 from server.domain.errors import KintsugiError, ReaderTooSlow
+from server.interceptors.methods import named
 from server.interceptors.rpc import Rpc
 
 _REFUSALS = {
@@ -34,19 +33,14 @@ class RefusedCalls:
         self._lock = threading.Lock()
         self._calls: dict[Refused, Last] = {}
 
-    @contextmanager
-    def layer(self, rpc: Rpc) -> Iterator[None]:
-        """Counts the call if what is inside refuses it."""
-        try:
-            yield
-        except KintsugiError as error:
-            if rpc.method and error.code in _REFUSALS and not isinstance(error, ReaderTooSlow):
-                self.count(current_call(), error, rpc.request)
-            raise
+    def note(self, rpc: Rpc, error: KintsugiError) -> None:
+        """Counts the call of a known caller if the error refuses it."""
+        if rpc.call and error.code in _REFUSALS and not isinstance(error, ReaderTooSlow):
+            self.count(rpc.call, error, about(rpc))
 
-    def count(self, call: Call, error: KintsugiError, request: Any) -> None:
-        """One more call; of whoever is a member nowhere it isn't counted."""
-        workspace = _workspace(call, request)
+    def count(self, call: Call, error: KintsugiError, name: str) -> None:
+        """One more call, about what has the name; of whoever is a member nowhere it isn't."""
+        workspace = _workspace(call, name)
         if not workspace:
             return
         outcome = code_pb2.Code.Name(error.code)
@@ -69,18 +63,15 @@ class RefusedCalls:
         self._calls[calls] = last._replace(calls=before + last.calls)
 
 
-def _workspace(call: Call, request: Any) -> str:
-    """The name of the workspace that a request is about, if it is one of the caller's; else of the
-    first of these: nobody writes into the audit of others."""
-    for text in _names(request):
-        found = _WORKSPACE.match(text)
-        if found and found[0] in call.memberships:
-            return found[0]
+def about(rpc: Rpc) -> str:
+    """The name that a request is about; empty where it is no message, or names nothing."""
+    return named(rpc.method, rpc.request) if isinstance(rpc.request, Message) else ""
+
+
+def _workspace(call: Call, name: str) -> str:
+    """That of the name, if it is one of the caller's; else the first of these: nobody writes into
+    the audit of others."""
+    found = _WORKSPACE.match(name)
+    if found and found[0] in call.memberships:
+        return found[0]
     return next(iter(call.memberships), "")
-
-
-def _names(request: Any) -> Iterator[str]:
-    """A request's `parent` or `name`, or the `name` of the resource that it holds."""
-    yield from (str(getattr(request, field, "")) for field in ("parent", "name"))
-    if isinstance(request, Message):
-        yield from (str(getattr(held, "name", "")) for _, held in request.ListFields())

@@ -4,19 +4,19 @@ Rules between fields belong to the domain.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain
 from typing import Any, cast
 
 from google.api import field_behavior_pb2 as behavior
 from google.api import resource_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from kintsugi.v1 import options_pb2
 
 from server.domain.errors import Violation
+from server.interceptors.json_values import struct_violations
 from server.interceptors.resource_patterns import (
     Patterns,
     closest,
@@ -28,9 +28,6 @@ from server.interceptors.resource_patterns import (
 
 _LANGUAGES = ("filter", "order_by")
 """Fields whose text is checked by the package `filters`, which says what is wrong and where."""
-
-_TIMESTAMP = Timestamp.DESCRIPTOR.full_name
-_STRUCT = Struct.DESCRIPTOR.full_name
 
 Check = Callable[[Any, str], Iterable[Violation]]
 """Takes a value and its path in the request, answers what is wrong with it."""
@@ -138,10 +135,13 @@ def _single_check(field: FieldDescriptor, context: _Context, max_bytes: int) -> 
         return _enum_check(field.enum_type)
     if field.message_type is not None and not _is_googles(field.message_type):
         return _message_check(field.message_type, context.inside(field))
-    kind = field.message_type.full_name if field.message_type else ""
-    if kind == _STRUCT:
-        return _struct_check(max_bytes)
-    return _time_check if kind == _TIMESTAMP else _nothing
+    return _googles_check(field.message_type, max_bytes) if field.message_type else _nothing
+
+
+def _googles_check(message: Descriptor, max_bytes: int) -> Check:
+    if message.full_name == Struct.DESCRIPTOR.full_name:
+        return lambda struct, path: struct_violations(struct, path, max_bytes)
+    return _SPANS.get(message.full_name, _nothing)
 
 
 def _name_patterns(field: FieldDescriptor, context: _Context) -> Patterns:
@@ -176,37 +176,26 @@ def _enum_check(enum: EnumDescriptor) -> Check:
     return check
 
 
-def _time_check(time: Timestamp, path: str) -> Iterator[Violation]:
-    try:
-        time.ToJsonString()
-    except ValueError:
-        yield path, "is no time of the years 1 to 9999, with nanos from 0 to 999,999,999"
+def _json_check(what: str) -> Check:
+    """For what has no JSON outside of its range."""
 
-
-def _struct_check(max_bytes: int) -> Check:
-    def check(struct: Struct, path: str) -> Iterator[Violation]:
-        if max_bytes and struct.ByteSize() > max_bytes:
-            yield path, f"has {struct.ByteSize()} bytes; at most {max_bytes} are allowed"
-            return
+    def check(value: Timestamp | Duration, path: str) -> Iterator[Violation]:
         try:
-            texts = _texts(MessageToDict(struct))
+            value.ToJsonString()
         except ValueError:
-            yield path, "holds a number that JSON doesn't have"
-            return
-        if any("\0" in text for text in texts):
-            yield path, "contains a NUL character"
+            yield path, what
 
     return check
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """All keys and texts in a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        yield from chain(value, *map(_texts, value.values()))
-    elif isinstance(value, list):
-        yield from chain.from_iterable(map(_texts, value))
+_SPANS = {
+    Timestamp.DESCRIPTOR.full_name: _json_check(
+        "is no time of the years 1 to 9999, with nanos from 0 to 999,999,999"
+    ),
+    Duration.DESCRIPTOR.full_name: _json_check(
+        "is no duration of at most 10,000 years, with nanos of its sign"
+    ),
+}
 
 
 def _list_check(single: Check, max_items: int) -> Check:

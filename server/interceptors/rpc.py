@@ -3,30 +3,46 @@
 Handlers see only the `Call`, by `domain.call.current_call`.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import grpc
 
+from server.domain.call import Call
 from server.interceptors.methods import Method
 
 
-@dataclass(frozen=True, slots=True)
 class Rpc:
     """Either `request` is given or, where the client streams, `requests`.
 
     `method` is None for health and reflection, which declare nothing. `kind` is what metrics call
-    it: unary, client_stream, server_stream or bidi_stream.
+    it: unary, client_stream, server_stream or bidi_stream. `call` is None until it is known who
+    calls. `metadata` has one value of each key, `pairs` all of them.
     """
 
-    path: str
-    method: Method | None
-    kind: str
-    request: Any
-    requests: Iterator[Any] | None
-    context: grpc.ServicerContext
+    __slots__ = (
+        *("call", "context", "kind", "metadata", "method", "pairs"),
+        *("path", "request", "requests"),
+    )
+
+    def __init__(  # noqa: PLR0913, PLR0917 (all that is known of it)
+        self,
+        path: str,
+        method: Method | None,
+        kind: str,
+        request: Any,
+        requests: Iterator[Any] | None,
+        context: Any,
+    ) -> None:
+        self.path = path
+        self.method = method
+        self.kind = kind
+        self.request = request
+        self.requests = requests
+        self.context: grpc.ServicerContext = context
+        self.pairs: tuple[tuple[str, str | bytes], ...] = context.invocation_metadata()
+        self.metadata: Mapping[str, str | bytes] = dict(self.pairs)
+        self.call: Call | None = None
 
     @property
     def is_stream(self) -> bool:
@@ -37,7 +53,3 @@ class Rpc:
         """The status that the call was ended with so far; None is OK, or that nothing was said."""
         code: grpc.StatusCode | None = self.context.code()  # type: ignore[attr-defined]
         return code
-
-
-Layer = Callable[[Rpc], AbstractContextManager[None]]
-"""What one concern does around a handler, for all four kinds of RPC alike."""

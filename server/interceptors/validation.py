@@ -3,15 +3,14 @@
 The rules are made in `request_rules`; this is where they are applied.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from server.domain.errors import InvalidFields, RequestTooLarge
-from server.interceptors.json_keys import check_json_keys
+from server.interceptors.json_keys import HEADER, check_json_keys
 from server.interceptors.methods import Method
 from server.interceptors.rpc import Rpc
 
@@ -25,14 +24,12 @@ class Malformed:
     error: InvalidFields
 
 
-@contextmanager
-def validation(rpc: Rpc) -> Iterator[None]:
+def validate(rpc: Rpc) -> None:
     """Raises InvalidFields or UnknownField before the handler is reached."""
-    if rpc.method is not None:
-        check_json_keys(rpc.method, rpc.context.invocation_metadata())
+    if rpc.method is not None and HEADER in rpc.metadata:
+        check_json_keys(rpc.method, str(rpc.metadata[HEADER]))
     if rpc.request is not None:
         checked(rpc.method, rpc.request)
-    yield
 
 
 def checked(method: Method | None, request: Any) -> Any:

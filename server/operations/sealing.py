@@ -9,7 +9,7 @@ from typing import Protocol
 from prometheus_client import Gauge
 
 from server.domain.audit import Last, Refused
-from server.domain.errors import InvalidName, KintsugiError, NotFound
+from server.domain.errors import KintsugiError
 from server.domain.names import WorkspaceName
 from server.operations.background import Repetition
 from server.store import audit, sealing
@@ -17,9 +17,6 @@ from server.store.store import Store
 
 _SEAL_SECONDS = 1
 _PRUNE_SECONDS = 60
-
-_HOME = WorkspaceName("local", "default")
-"""Where refused calls are kept that name no workspace, or none that there is."""
 
 _UNSEALED = Gauge(
     "kintsugi_audit_unsealed_entries",
@@ -56,7 +53,8 @@ def count_refused(store: Store, refused: RefusedCalls) -> None:
     if not calls:
         return
     try:
-        workspaces = {each.workspace: _uid(store, each.workspace) for each in calls}
+        names = {each.workspace for each in calls}
+        workspaces = {name: store.workspace_key(WorkspaceName.parse(name)) for name in names}
         with store.database.transaction() as transaction:
             sealing.count_refused(transaction, workspaces, calls)
     except KintsugiError:
@@ -81,10 +79,3 @@ def prune_all(store: Store, days: int) -> None:
 def _seal(store: Store, workspace: str) -> int:
     with store.database.transaction() as transaction:
         return sealing.seal(transaction, workspace)
-
-
-def _uid(store: Store, workspace: str) -> str:
-    try:
-        return store.workspace_key(WorkspaceName.parse(workspace) if workspace else _HOME)
-    except (InvalidName, NotFound):
-        return store.workspace_key(_HOME)

@@ -90,8 +90,8 @@ def test_empty_parameters_are_none(guides: Guides) -> None:
         ({"action_type": "No Type"}, "action_type"),
         ({"self_resolving": True}, "self_resolving"),
         ({"action_type": "a", "action_parameters": {"a": "x" * 65_537}}, "action_parameters"),
-        ({"action_type": "a", "action_parameters": {"a": ["\0"]}}, "action_parameters"),
-        ({"action_type": "a", "action_parameters": {"a": float("nan")}}, "action_parameters"),
+        ({"action_type": "a", "action_parameters": {"a": ["\0"]}}, "action_parameters.a[0]"),
+        ({"action_type": "a", "action_parameters": {"a": float("nan")}}, "action_parameters.a"),
         (
             {
                 "action_type": "retry_run",

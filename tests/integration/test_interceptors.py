@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 from server.domain.call import current_call, remaining_seconds
 from server.domain.errors import NotFound
 from server.interceptors.methods import UndeclaredPermission, declared_methods
+from server.logs import with_call
 from tests.integration.client import detail, reason
 from tests.integration.probe import KINDS, SERVICE, Behavior, Gate, Probe, service
 from tests.integration.waiting import until
@@ -95,7 +96,7 @@ def counted(name: str, kind: str, **more: str) -> float:
 
 def logged(probe: Probe, kind: str, *metadata: tuple[str, str]) -> dict[str, Any]:
     """The line of one call."""
-    merge = [structlog.contextvars.merge_contextvars]
+    merge = [with_call]
     with structlog.testing.capture_logs(processors=merge) as logs:
         probe.call(kind, metadata=metadata)
         until(lambda: [log for log in logs if log["event"] == "rpc"])
@@ -115,11 +116,10 @@ def test_every_call_is_counted_when_it_begins_and_when_it_ends(start: Start, kin
     probe = start(gate)
     call = probe.start_call(kind)
     until(lambda: gate.reached == 1)
-    assert counts() == [started + 1, handled, timed]
+    until(lambda: counts() == [started + 1, handled, timed])
     gate.opened.set()
     call.result()
-    probe.close()
-    assert counts() == [started + 1, handled + 1, timed + 1]
+    until(lambda: counts() == [started + 1, handled + 1, timed + 1])
 
 
 @all_kinds
@@ -156,21 +156,22 @@ def test_a_request_id_that_is_no_id_is_not_logged(start: Start) -> None:
 
 def test_what_a_handler_logs_belongs_to_its_call_and_to_no_later_one(start: Start) -> None:
     log = structlog.get_logger()
-    merge = [structlog.contextvars.merge_contextvars]
+    merge = [with_call]
     probe = start(lambda: log.info("at work") or "fine", threads=1)
     with structlog.testing.capture_logs(processors=merge) as logs:
         probe.call("UnaryUnary", metadata=[("x-request-id", "first")])
         probe.call("UnaryUnary", metadata=[("x-request-id", "second")])
         until(lambda: len(logs) == 4)
-    assert [line["request_id"] for line in logs] == ["first", "first", "second", "second"]
+    told = sorted((line["event"], line["request_id"]) for line in logs)
+    assert told == [(e, r) for e in ("at work", "rpc") for r in ("first", "second")]
     assert all(line["principal"] == "users/ada" for line in logs)
 
 
 def test_a_line_holds_nothing_of_the_message(start: Start) -> None:
     line = logged(start(lambda: "the answer is swordfish"), "UnaryUnary")
     assert "swordfish" not in str(line)
-    names = {"event", "method", "code", "ms", "principal", "request_id", "trace_id", "log_level"}
-    assert set(line) == names
+    names = {"event", "method", "code", "ms", "principal", "request_id", "trace_id"}
+    assert set(line) == names | {"log_level", "timestamp"}
 
 
 @all_kinds

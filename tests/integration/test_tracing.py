@@ -13,6 +13,7 @@ from kintsugi.v1.exception_service_pb2 import GetExceptionRequest, ListException
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from server.app import CannotRun
+from server.logs import with_call
 from tests.integration.client import WORKSPACE
 from tests.integration.conftest import StartServer
 from tests.integration.waiting import until
@@ -92,7 +93,7 @@ def test_a_call_without_a_caller_logs_the_trace_of_its_span(
     collector: Collector, start_server: StartServer
 ) -> None:
     client = start_server(tracing=True)
-    merge = [structlog.contextvars.merge_contextvars]
+    merge = [with_call]
     with structlog.testing.capture_logs(processors=merge) as logs:
         with pytest.raises(grpc.RpcError):
             client.exceptions.GetException(GetExceptionRequest(name=f"{WORKSPACE}/exceptions/e"))

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from server.domain.call import current_call
+from server.domain.call import current_call, leave
 from server.domain.errors import CredentialsInvalid, CredentialsMissing
-from server.interceptors.identity import identity
+from server.interceptors.identity import identify
 from server.interceptors.refusals import RefusedCalls
 from server.interceptors.rpc import Rpc
 from server.operations.authentication import Caller
@@ -26,12 +26,14 @@ def rpc(*metadata: tuple[str, str], peer: str = "ipv4:127.0.0.1:5") -> Any:
     context = SimpleNamespace(
         peer=lambda: peer, time_remaining=lambda: None, invocation_metadata=lambda: metadata
     )
-    return Rpc("/s/m", SimpleNamespace(), False, None, None, context)  # type: ignore[arg-type]
+    return Rpc("/s/m", SimpleNamespace(), "unary", None, None, context)  # type: ignore[arg-type]
 
 
 def entered(called: Rpc) -> Any:
-    with identity(Ada(), RefusedCalls())(called):
-        return current_call()
+    assert identify(called, Ada(), RefusedCalls()) is called.call
+    call = current_call()
+    leave()
+    return call
 
 
 GOOD = ("authorization", "Bearer secret")

@@ -45,10 +45,8 @@ class Field(NamedTuple):
 
     @property
     def grows(self) -> bool:
-        return self.last.is_repeated or self.last.type in (
-            FieldDescriptor.TYPE_STRING,
-            FieldDescriptor.TYPE_BYTES,
-        )
+        kinds = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
+        return self.last.is_repeated or self.last.type in kinds or _is_json(self.last)
 
     def __str__(self) -> str:
         """As a violation names it, where every list on the way has one entry."""
@@ -77,10 +75,14 @@ def fields(message: Descriptor, path: tuple[FieldDescriptor, ...] = ()) -> Itera
         options, inner = field.GetOptions(), field.message_type
         if behavior.OUTPUT_ONLY in options.Extensions[behavior.field_behavior]:
             continue
-        if field.is_repeated or inner is None:
+        if field.is_repeated or inner is None or _is_json(field):
             yield Field((*path, field))
         if inner is not None and not _is_a_leaf(inner):
             yield from fields(inner, (*path, field))
+
+
+def _is_json(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.name == "Struct"
 
 
 def _is_a_leaf(message: Descriptor) -> bool:
@@ -132,11 +134,13 @@ def made(message: Descriptor, field: Field) -> tuple[Message, Any]:
 
 def fill(holder: Any, field: FieldDescriptor, entries: int, text: str) -> None:
     """Sets a field, or so many entries of it, to the text."""
-    if not field.is_repeated:
+    if _is_json(field):
+        getattr(holder, field.name)["x"] = text
+    elif not field.is_repeated:
         setattr(holder, field.name, text)
     elif field.message_type is None:
-        one = text if field.type in (field.TYPE_STRING, field.TYPE_BYTES) else 1
-        getattr(holder, field.name).extend([one] * entries)
+        value = text if field.type in (field.TYPE_STRING, field.TYPE_BYTES) else len(text)
+        getattr(holder, field.name).extend([value] * entries)
     elif field.message_type.GetOptions().map_entry:
         getattr(holder, field.name).update({str(number): text for number in range(entries)})
     else:
