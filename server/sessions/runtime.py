@@ -31,10 +31,21 @@ _PAUSE_SECONDS = 0.5
 
 
 class Pace(NamedTuple):
-    """How many sessions a worker has at once, and how long its leases are, in seconds."""
+    """How many sessions a worker has at once, and after how many seconds those of a dead one are
+    another's."""
 
     at_once: int
     lease_seconds: float
+
+    @property
+    def poll_seconds(self) -> float:
+        """How long it may take until a session that is due is seen."""
+        return min(self.lease_seconds / _BEATS, _POLL_SECONDS)
+
+    @property
+    def held_seconds(self) -> float:
+        """What a lease is renewed for: with the poll after it, it isn't longer than it may be."""
+        return self.lease_seconds - self.poll_seconds
 
     @property
     def share(self) -> int:
@@ -89,7 +100,7 @@ class Runtime:
     def _take(self) -> None:
         while not self._closing.is_set():
             self._wake.clear()
-            pause = _POLL_SECONDS
+            pause = self._pace.poll_seconds
             try:
                 self._begin_all(self._taken())
             except (DatabaseUnavailable, DeadlinePassed):
@@ -105,7 +116,7 @@ class Runtime:
         if not free:
             return []
         counts = Counter(lease.workspace for lease in running)
-        return leases.take(self._database, self._pace.lease_seconds, free, self._pace.share, counts)
+        return leases.take(self._database, self._pace.held_seconds, free, self._pace.share, counts)
 
     def _begin_all(self, taken: Collection[Lease]) -> None:
         for lease in taken:
@@ -157,7 +168,7 @@ class Runtime:
         if not tasks:
             return
         states = leases.renew(
-            self._database, self._pace.lease_seconds, [task.lease for task in tasks]
+            self._database, self._pace.held_seconds, [task.lease for task in tasks]
         )
         for task in tasks:
             task.seen(states.get(task.lease.token))

@@ -312,3 +312,16 @@ def test_the_thread_tells_all_of_it_in_order(database, sessions, target):
     ]
     assert sorted(told[: len(expected)]) == sorted(expected)
     assert told[-2:] == ["Completed.", "Completed."]
+
+
+def test_the_audit_has_each_analysis_with_its_tokens(database, sessions):
+    with working(database, Said(Proposed("manual_review"))):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+    with psycopg.connect(database) as connection:
+        rows = connection.execute(
+            "SELECT principal, resource, after FROM pending_audit_entries WHERE type = %(type)s"
+            " UNION ALL SELECT principal, resource, after FROM audit_entries WHERE type = %(type)s",
+            {"type": "aiagent.response.complete"},
+        ).fetchall()
+    tokens = {"total_prompt_tokens": 3, "total_completion_tokens": 4}
+    assert rows == [("agents/resolution_agent", session.name, tokens)]

@@ -139,7 +139,7 @@ def fill(holder: Any, field: FieldDescriptor, entries: int, text: str) -> None:
     elif not field.is_repeated:
         setattr(holder, field.name, text)
     elif field.message_type is None:
-        value = text if field.type == field.TYPE_STRING else len(text)
+        value = text if field.type in (field.TYPE_STRING, field.TYPE_BYTES) else len(text)
         getattr(holder, field.name).extend([value] * entries)
     elif field.message_type.GetOptions().map_entry:
         getattr(holder, field.name).update({str(number): text for number in range(entries)})
