@@ -3,6 +3,7 @@
 Running it once, describing a failure and waiting are in `run/`.
 """
 
+import os
 import re
 import secrets
 import time
@@ -125,6 +126,8 @@ def _given_up(job: Job, outcome: process.Outcome, attempt: int) -> process.Outco
         say(error.message)
     except KeyboardInterrupt:
         say("no longer waiting")
+        # gRPC may wait without end for a call that was interrupted, so its channel isn't closed.
+        os._exit(attempts[-1].code)
     return attempts[-1]
 
 
