@@ -34,6 +34,7 @@ from kintsugi.v1.connector_service_pb2_grpc import ConnectorServiceStub
 from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceStub
 from kintsugi.v1.location_pb2 import Location
 
+from server import failpoints
 from server.launch.child import Child
 from server.launch.postgres import DATABASE, Postgres
 from server.store.migrate import migrate
@@ -43,15 +44,15 @@ from tests.faults.target import Target
 from tests.identity import authorized, make_owner
 from tests.integration.client import WORKSPACE
 
-RUNS = 200 if os.environ.get("KINTSUGI_SOAK") else int(os.environ.get("RUNS", "20"))
+RUNS = 200 if os.environ.get("KINTSUGI_SOAK") else 20
 SEED = int(os.environ.get("KINTSUGI_STORM_SEED", "0"))
 SESSIONS = 4
 QUIET_SECONDS = 60
 FAILPOINTS = (
-    "after_approve_before_execute",
-    "after_send_before_result",
-    "after_result_before_commit",
-    "after_commit_before_reply",
+    failpoints.AFTER_COMMIT_BEFORE_REPLY,
+    failpoints.AFTER_APPROVE_BEFORE_EXECUTE,
+    failpoints.AFTER_SEND_BEFORE_RESULT,
+    failpoints.AFTER_RESULT_BEFORE_COMMIT,
 )
 TEMPORARY = (
     grpc.StatusCode.UNAVAILABLE,
@@ -69,11 +70,14 @@ class Service:
 
     def __init__(self, directory: Path, ports: Callable[[int], int]) -> None:
         self._directory = directory
+        self._failpoints = directory / "failpoints"
+        self._failpoints.mkdir()
         self._postgres = Postgres(directory, directory / "postgres.log")
         self._postgres.start()
         self.database = self._postgres.url(DATABASE)
         migrate(self.database)
         make_owner(self.database)
+        self.died = 0
         first = ports(2)
         self.ports = (first, first + 1)
         self._children = {
@@ -92,47 +96,40 @@ class Service:
         )
         return Child(" ".join(arguments), [KINTSUGI, *arguments], log, env=self._env())
 
-    def _env(self, failpoint: str = "") -> dict[str, str]:
-        env = os.environ | {
+    def _env(self) -> dict[str, str]:
+        return os.environ | {
             "KINTSUGI_DATABASE_URL": self.database,
             "KINTSUGI_LEASE_SECONDS": "2",
             "KINTSUGI_GRACE_SECONDS": "0.5",
+            failpoints.VARIABLE: str(self._failpoints),
         }
-        return env | ({"KINTSUGI_FAILPOINT": failpoint} if failpoint else {})
 
-    def hurt(self, chance: random.Random) -> str:
-        """Kills something, or has a process die at a certain point; says what."""
+    def hurt(self, chance: random.Random) -> None:
+        """Kills something, or has whoever comes to a certain point first die there."""
+        point = chance.choice((*FAILPOINTS, *("" for _ in FAILPOINTS)))
         victim = chance.choice([*self._children, "database"])
-        if victim == "database":
+        if point:
+            (self._failpoints / point).touch()
+        elif victim == "database":
             self._postgres.child.send(signal.SIGKILL)
             self._postgres.child.wait(10)
             self._start_database()
-            return victim
-        child = self._children[victim]
-        child.send(signal.SIGKILL)
-        child.wait(10)
-        failpoint = chance.choice((*FAILPOINTS, "", "", ""))
-        child.env = self._env(failpoint)
-        child.start()
-        return f"{victim} {failpoint}"
+        else:
+            self._children[victim].send(signal.SIGKILL)
+            self._children[victim].wait(10)
+            self._children[victim].start()
 
     def mend(self) -> None:
-        """Starts what is dead, without a failpoint."""
-        if not self._postgres.child.alive:
-            self._start_database()
-        for child in self._children.values():
-            if "KINTSUGI_FAILPOINT" in (child.env or {}):
-                child.send(signal.SIGKILL)
-                child.wait(10)
-            if not child.alive:
-                child.env = self._env()
-                child.start()
+        """Starts what is dead, and has nothing more die."""
+        for point in self._failpoints.iterdir():
+            point.unlink(missing_ok=True)
+        self.tend()
 
     def tend(self) -> None:
-        """Starts what ended by itself, as it is."""
+        """Starts what died."""
         for child in self._children.values():
             if not child.alive:
-                child.env = self._env()
+                self.died += child.code == failpoints.KILLED
                 child.start()
 
     def _start_database(self) -> None:
@@ -328,6 +325,7 @@ def test_sessions_outlive_whatever_is_killed(service: Service, target: Target) -
     finally:
         caller.close()
     assert any(story.approved for story in stories)
+    assert service.died, "nothing ever died at a failpoint"
     keys = {asked.key: asked.action for asked in target.asked}
     assert all(keys[asked.key] == asked.action for asked in target.asked)
 
