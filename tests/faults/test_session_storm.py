@@ -101,6 +101,7 @@ class Service:
             "KINTSUGI_DATABASE_URL": self.database,
             "KINTSUGI_LEASE_SECONDS": "2",
             "KINTSUGI_GRACE_SECONDS": "0.5",
+            "KINTSUGI_AGENT_STARTS_PER_HOUR": "10000",
             failpoints.VARIABLE: str(self._failpoints),
         }
 
