@@ -40,9 +40,9 @@ from server.launch.postgres import DATABASE, Postgres
 from server.store.migrate import migrate
 from tests.conftest import KINTSUGI
 from tests.faults.session_model import ACTION, SESSION, histories, misfits
-from tests.faults.target import Target
 from tests.identity import authorized, make_owner
 from tests.integration.client import WORKSPACE
+from tests.target_system import Target
 
 RUNS = 200 if os.environ.get("KINTSUGI_SOAK") else 20
 SEED = int(os.environ.get("KINTSUGI_STORM_SEED", "0"))
