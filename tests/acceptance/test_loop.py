@@ -10,14 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.target_system import Target
+from tests.target_system import TargetSystem, target_system
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[Target]:
-    made = Target()
-    yield made
-    made.close()
+def target() -> Iterator[TargetSystem]:
+    with target_system() as made:
+        yield made
 
 
 class Rest:
@@ -57,7 +56,7 @@ def rest(stack: Any) -> Rest:
 
 
 @pytest.fixture
-def kind(rest: Rest, target: Target) -> str:
+def kind(rest: Rest, target: TargetSystem) -> str:
     """An action type that the target carries out."""
     kind = f"restate_{uuid.uuid4().hex[:8]}"
     rest.post(
@@ -86,7 +85,7 @@ def session_about(rest: Rest, exception: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_what_was_approved_once_resolves_the_next_one_by_itself(
-    rest: Rest, target: Target, kind: str
+    rest: Rest, target: TargetSystem, kind: str
 ) -> None:
     automation = f"usage-{uuid.uuid4().hex[:8]}"
     first = failure(rest, automation, 7)
@@ -124,7 +123,7 @@ def test_what_was_approved_once_resolves_the_next_one_by_itself(
 
 
 def test_a_person_approves_what_was_shown_and_it_is_learned(
-    rest: Rest, target: Target, kind: str
+    rest: Rest, target: TargetSystem, kind: str
 ) -> None:
     exception = failure(rest, f"usage-{uuid.uuid4().hex[:8]}", 9)
     session = rest.post(f"{rest.workspace}/agentSessions", exception=exception["name"])["name"]
@@ -147,7 +146,7 @@ def test_a_person_approves_what_was_shown_and_it_is_learned(
 
 
 def test_what_fails_on_the_target_is_told_and_proposed_anew(
-    rest: Rest, target: Target, kind: str
+    rest: Rest, target: TargetSystem, kind: str
 ) -> None:
     exception = failure(rest, f"usage-{uuid.uuid4().hex[:8]}", 10)
     session = rest.post(f"{rest.workspace}/agentSessions", exception=exception["name"])["name"]
