@@ -153,7 +153,7 @@ def test_parameters_that_do_not_fit_the_connector_are_refused(
         ({"action_type": "x" * 64}, "action.action_type"),
         ({"action_type": "retry_run", "description": "x" * 4097}, "action.description"),
         ({"action_type": "retry_run", "parameters": {"x": "y" * 65536}}, "action.parameters"),
-        ({"action_type": "retry_run", "parameters": {"x": float("nan")}}, "action.parameters"),
+        ({"action_type": "retry_run", "parameters": {"x": float("nan")}}, "action.parameters.x"),
     ],
 )
 def test_what_is_no_action_is_told_by_field(
