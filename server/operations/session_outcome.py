@@ -78,7 +78,8 @@ def add_actions(
     """Proposes actions in the session, behind those that there are."""
     turn.lock_actions()
     workspace = turn.lease.workspace
-    added = propose(turn.transaction, workspace, turn.session, exception, proposed)
+    there = turn.actions
+    added = propose(turn.transaction, workspace, turn.session, exception, there, proposed)
     turn.added(added)
     return added
 
