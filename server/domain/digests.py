@@ -22,7 +22,8 @@ def digest_of(
 ) -> str:
     """64 hexadecimal digits: SHA-256 of all of it as JSON, with sorted keys and no blanks.
 
-    An action that sends nothing has no `request` and no `connector`. Raises ValueError where a parameter is no JSON.
+    An action that sends nothing has no `request` and no `connector`. Raises ValueError where a
+    parameter is no JSON.
     """
     content = {
         "action_type": action_type,

@@ -53,7 +53,7 @@ def create(sessions: AgentSessions, request: service.CreateActionRequest) -> pb.
             opened.change(is_touched=True)
             transaction, workspace, session = opened.transaction, opened.workspace, opened.session
             there = opened.actions.values()
-            [action] = propose(transaction, workspace, session, exception, there, [proposed])
+            [action] = propose(transaction, workspace, session, exception, [proposed], there=there)
             opened.said.append(about_action(action))
             return action
 

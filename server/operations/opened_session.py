@@ -79,7 +79,6 @@ class AgentSessions:
             topics = tell(transaction, workspace, opened.session, opened.said)
         self.store.notifier.announce(SESSIONS, workspace_topic(workspace), *topics)
 
-
     @contextmanager
     def looked_at(self, name: AgentSessionName, etag: str) -> Iterator["OpenedSession"]:
         """A transaction on one that changes nothing, so that nobody has to know of it.

@@ -64,8 +64,9 @@ def propose(  # noqa: PLR0913 - where, and what
     workspace: str,
     session: agent_session_pb2.AgentSession,
     exception: Exception_,
-    there: Iterable[pb.Action],
     proposed: Sequence[Proposed],
+    *,
+    there: Iterable[pb.Action],
 ) -> list[pb.Action]:
     """Inserts the actions as PROPOSED, behind those that are `there`, and answers them in their
     order. The session is locked.

@@ -51,9 +51,7 @@ def _read_variable(reference: str, name: str, workspace: WorkspaceName) -> str:
     return os.environ.get(name, "")
 
 
-def _read_file(
-    reference: str, name: str, workspace: WorkspaceName, directory: Path | None
-) -> str:
+def _read_file(reference: str, name: str, workspace: WorkspaceName, directory: Path | None) -> str:
     if directory is None:
         raise SecretMissing(f"the secret {reference} needs the setting secrets_dir")
     folder = f"{workspace.organization}/{workspace.workspace}"

@@ -181,7 +181,7 @@ class Collection(Generic[M, N]):
             raise EtagMismatch(name, _etag(found))
         return found
 
-    def replace(
+    def replace(  # noqa: PLR0913 - what it is about, and what is done
         self,
         transaction: Transaction,
         name: N,

@@ -222,14 +222,15 @@ def test_a_request_that_was_rendered_for_another_host_is_not_sent() -> None:
 
 
 def test_the_allow_list_holds_for_what_is_sent() -> None:
+    terms: dict[str, Any] = {"workspace": HOME, "idempotency_key": "k", "seconds": 5}
     with serving() as target:
         http = pb.HttpRequest(
             method="GET", url=f"{target.url}/", allow_private=True, allowed_hosts=["127.0.0.1"]
         )
         request = render(http, {}).request
-        assert Sender().send(http, request, workspace=HOME, idempotency_key="k", seconds=5).kind is Kind.SUCCEEDED
+        assert Sender().send(http, request, **terms).kind is Kind.SUCCEEDED
         http.allowed_hosts[:] = [f"127.0.0.1:{target.port + 1}"]
-        assert Sender().send(http, request, workspace=HOME, idempotency_key="k", seconds=5).kind is Kind.UNSENT
+        assert Sender().send(http, request, **terms).kind is Kind.UNSENT
     assert len(target.heard) == 1
 
 

@@ -12,7 +12,7 @@ from kintsugi.v1 import exception_pb2, guide_entry_service_pb2
 from server.sessions import execution, runtime
 from server.sessions.reasoner import Proposed, Work
 from server.sessions.task import Stopped
-from tests.integration.client import WORKSPACE, Client
+from tests.integration.client import Client
 from tests.integration.working import (
     REPROCESS,
     SECONDS,
