@@ -90,7 +90,7 @@ class Settings(BaseSettings):
         3, ge=0.5, le=300, description="after which the sessions of a dead worker are taken over"
     )
     secrets_dir: Path | None = Field(
-        None, description="where the secrets of connectors that say `file:NAME` are"
+        None, description="where the secrets `file:NAME` are, in a folder for each workspace"
     )
     tracing: bool = Field(
         default=False, description="send a span for each call (OpenTelemetry, `kintsugi[otel]`)"

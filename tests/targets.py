@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
@@ -34,6 +34,7 @@ class Target:
         self.heard: list[Heard] = []
         self._answer = answer
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
 
     @property
     def port(self) -> int:
@@ -59,6 +60,10 @@ class Target:
         target = self
 
         class Handler(BaseHTTPRequestHandler):
+            def handle(self) -> None:
+                with suppress(OSError):  # whoever asked is gone
+                    super().handle()
+
             def _serve(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
                 headers = {name.lower(): value for name, value in self.headers.items()}

@@ -4,6 +4,7 @@ A connector of a workspace carries out any other, or one of the latter.
 """
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from kintsugi.v1.risk_pb2 import RISK_HIGH, RISK_LOW, RISK_MEDIUM, Risk
@@ -109,6 +110,15 @@ BY_PEOPLE = UNCONNECTED - {RETRY_RUN}
 FORM = "must be of lower case letters, digits and `_`, begin with a letter, and have at most 63"
 
 _PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+_EXEC = "exec"
+"""What `extra.retry` of an exception says as long as `kintsugi exec` waits for its run."""
+
+
+def is_waited_for(extra: Mapping[str, str]) -> bool:
+    """Whether somebody waits who would run the job of an exception with this `extra` again."""
+    return extra.get("retry") == _EXEC
 
 
 def is_action_type(text: str) -> bool:

@@ -11,6 +11,7 @@ from kintsugi.v1 import connector_pb2 as pb
 from kintsugi.v1.risk_pb2 import RISK_MEDIUM, Risk
 
 from server.domain import request_template
+from server.domain.action_types import FORM, UNCONNECTED, is_action_type
 from server.domain.errors import Violation
 from server.domain.secret_references import is_reference
 from server.domain.target_hosts import is_allowed, is_pattern
@@ -24,8 +25,6 @@ MAX_ATTEMPTS = 3
 BACKOFF_SECONDS = 1.0
 """What holds unless a connector says otherwise."""
 
-_BUILT_IN = ("retry_run", "manual_review", "contact_support")
-_ACTION_TYPE = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _FIELD = re.compile(r"[^.]+(\.[^.]+)*")
 _RESERVED = {
@@ -56,12 +55,9 @@ def risk_of(connector: pb.Connector) -> Risk.ValueType:
 
 def action_type_violations(action_type: str) -> list[Violation]:
     """What is wrong with the type of a new connector; it can't change later."""
-    if action_type in _BUILT_IN:
+    if action_type in UNCONNECTED:
         return [("action_type", f"{action_type} is never carried out by a connector")]
-    if not _ACTION_TYPE.fullmatch(action_type):
-        what = "must be 1 to 63 lower case letters, digits and `_`, beginning with a letter"
-        return [("action_type", what)]
-    return []
+    return [] if is_action_type(action_type) else [("action_type", FORM)]
 
 
 def violations(connector: pb.Connector) -> list[Violation]:

@@ -6,7 +6,6 @@ killed process hasn't told yet is lost. Where metrics are read from is the super
 
 import atexit
 import threading
-import time
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Mapping
@@ -49,6 +48,7 @@ class Ended(NamedTuple):
 
 
 _lock = threading.Lock()
+_over = threading.Event()
 _begun: deque[tuple[str, str]] = deque()
 _refused: deque[tuple[str, str]] = deque()
 _ended: deque[Ended] = deque()
@@ -58,7 +58,7 @@ _ended: deque[Ended] = deque()
 def keep() -> None:
     """Has what happens told soon, as long as the process lives. Once is enough."""
     threading.Thread(target=_run, name="ledger", daemon=True).start()
-    atexit.register(_tell)
+    atexit.register(_end)
 
 
 def began(path: str, kind: str) -> None:
@@ -74,9 +74,13 @@ def ended(rpc: Ended) -> None:
     _ended.append(rpc)
 
 
+def _end() -> None:
+    _over.set()
+    _tell()
+
+
 def _run() -> None:
-    while True:
-        time.sleep(_DELAY_SECONDS)
+    while not _over.wait(_DELAY_SECONDS):
         _tell()
 
 

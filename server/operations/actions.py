@@ -16,7 +16,15 @@ from server.domain.errors import IllegalTransition, InvalidFields
 from server.domain.json_values import plain
 from server.domain.names import ActionName, AgentSessionName
 from server.operations.opened_session import AgentSessions, OpenedSession
-from server.operations.proposals import Proposed, action_of, connectors_for, is_known, propose
+from server.operations.proposals import (
+    MOST_BYTES,
+    Proposed,
+    action_of,
+    connectors_for,
+    is_known,
+    propose,
+    size_of,
+)
 from server.operations.session_thread import about_action
 from server.resources.timestamps import set_timestamp
 from server.store.actions import CLAIM, CLAIMED_BY
@@ -42,9 +50,10 @@ def create(sessions: AgentSessions, request: service.CreateActionRequest) -> pb.
         with sessions.opened(name, request) as opened:
             exception = opened.check_waits()
             _check(opened, exception, proposed)
-            opened.change()
+            opened.change(is_touched=True)
             transaction, workspace, session = opened.transaction, opened.workspace, opened.session
-            [action] = propose(transaction, workspace, session, exception, [proposed])
+            there = opened.actions.values()
+            [action] = propose(transaction, workspace, session, exception, [proposed], there=there)
             opened.said.append(about_action(action))
             return action
 
@@ -95,6 +104,9 @@ def _check(
     action = action_of(opened.session, exception, connectors, proposed)
     if type in connectors and not action.automated:
         raise InvalidFields([("action.parameters", action.state_reason)])
+    if size_of([*opened.actions.values(), action]) > MOST_BYTES:
+        what = f"the actions of the agent session would have more than {MOST_BYTES} bytes"
+        raise IllegalTransition(what).about(opened.name)
 
 
 def _check_claimable(opened: OpenedSession, action: pb.Action) -> None:

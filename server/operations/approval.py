@@ -17,7 +17,7 @@ from server.failpoints import AFTER_COMMIT_BEFORE_REPLY, failpoint
 from server.operations.opened_session import AgentSessions, OpenedSession
 from server.operations.proposals import connectors_for, why_changed
 from server.resources.timestamps import set_timestamp
-from server.store.changes import FURTHER, once
+from server.store.changes import once
 
 Action = action_pb2.Action
 
@@ -26,7 +26,7 @@ def execute(sessions: AgentSessions, request: service.ExecuteActionsRequest) -> 
     """AWAITING_CONFIRMATION → EXECUTING, with the chosen actions PROPOSED → APPROVED."""
     name = AgentSessionName.parse(request.name)
     if request.validate_only:
-        with sessions.opened(name, FURTHER, request.etag) as opened:
+        with sessions.looked_at(name, request.etag) as opened:
             _executable(opened, request.actions)
         return sessions.get(name)
 
@@ -54,7 +54,7 @@ def reject(sessions: AgentSessions, request: service.RejectActionsRequest) -> pb
             opened.check_waits()
             _decide(opened, chosen, action_state.REJECTED, request.reason)
             if any(each.state == action_state.PROPOSED for each in opened.actions.values()):
-                opened.change()
+                opened.change(is_touched=True)
             else:
                 opened.move(agent_session_state.COMPLETED)
             return opened.answer()

@@ -6,7 +6,7 @@ Getting, listing and deleting need no more than the engine.
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from kintsugi.v1 import action_pb2, exception_pb2
 from kintsugi.v1 import connector_pb2 as pb
@@ -29,21 +29,13 @@ from server.resources.collection import Collection
 from server.resources.connector import CONNECTOR
 from server.resources.exception import EXCEPTION
 from server.store.changes import change_parameters, once
-from server.store.connection import Parameters, Row
-from server.store.connectors import ACTION_TYPE_INDEX, create_statement, of_type_statement
+from server.store.connectors import ACTION_TYPE_INDEX, create_statement, of_types_statement
 from server.store.errors import Duplicate
-from server.store.query import Query
 
 Connectors = Collection[pb.Connector, ConnectorName]
 
 _CREATE = create_statement(CONNECTOR.columns)
-_OF_TYPE = of_type_statement(CONNECTOR.columns)
-
-
-class Reading(Protocol):
-    """A database, or a transaction on it."""
-
-    def one(self, query: Query, parameters: Parameters, /) -> Row | None: ...
+_OF_TYPES = of_types_statement(CONNECTOR.columns)
 
 
 def create(connectors: Connectors, request: service.CreateConnectorRequest) -> pb.Connector:
@@ -67,17 +59,11 @@ def create(connectors: Connectors, request: service.CreateConnectorRequest) -> p
     except Duplicate as error:
         if error.index != ACTION_TYPE_INDEX:
             raise AlreadyExists(name) from error
-        twin = of_type(store.database, workspace, parent, request.connector.action_type)
+        parameters = {"workspace": workspace, "types": [request.connector.action_type]}
+        row = store.database.one(_OF_TYPES, parameters)
+        twin = CONNECTOR.read(pb.Connector, str(parent), row).name if row else name
         what = f"{request.connector.action_type} is carried out by another connector already"
-        raise AlreadyExists(twin.name if twin else name, what) from error
-
-
-def of_type(
-    reading: Reading, workspace: str, parent: WorkspaceName, action_type: str
-) -> pb.Connector | None:
-    """The connector of an action type; None if the workspace, of that uid, has none."""
-    row = reading.one(_OF_TYPE, {"workspace": workspace, "action_type": action_type})
-    return None if row is None else CONNECTOR.read(pb.Connector, str(parent), row)
+        raise AlreadyExists(twin, what) from error
 
 
 def update(connectors: Connectors, request: service.UpdateConnectorRequest) -> pb.Connector:
@@ -100,10 +86,10 @@ def test(
     response = service.TestConnectorResponse(request=render(http, values).request)
     if request.send:
         begin = time.monotonic()
-        response.result.execute_time.GetCurrentTime()
         outcome = sender.send(
             http,
             response.request,
+            workspace=name.parent,
             idempotency_key=made_up.id,
             seconds=min(timeout_seconds(http), max(remaining_seconds() - 1, 0.1)),
             is_dry_run=True,

@@ -15,7 +15,7 @@ from server.domain.errors import IllegalTransition, NotFound
 from server.domain.names import ActionName, AgentSessionName, ExceptionName
 from server.operations.session_thread import about_action, about_session, tell
 from server.resources.action import ACTION
-from server.resources.agent_session import AGENT_SESSION
+from server.resources.agent_session import AGENT_SESSION, leave_out
 from server.resources.collection import Collection
 from server.resources.exception import EXCEPTION
 from server.resources.timestamps import set_timestamp
@@ -61,6 +61,7 @@ class AgentSessions:
             session = self.sessions.get(name, transaction)
             for row in transaction.all(_ACTIONS, key):
                 ACTION.read(session.actions.add, str(name), row)
+        leave_out(session)
         return session
 
     @contextmanager
@@ -77,6 +78,15 @@ class AgentSessions:
             yield opened
             topics = tell(transaction, workspace, opened.session, opened.said)
         self.store.notifier.announce(SESSIONS, workspace_topic(workspace), *topics)
+
+    @contextmanager
+    def looked_at(self, name: AgentSessionName, etag: str) -> Iterator["OpenedSession"]:
+        """A transaction on one that changes nothing, so that nobody has to know of it.
+
+        Raises NotFound, EtagMismatch.
+        """
+        with self.store.database.transaction() as transaction:
+            yield OpenedSession(self, transaction, name, FURTHER, etag)
 
 
 class OpenedSession:
@@ -153,11 +163,14 @@ class OpenedSession:
             check_pending(exception)
         return exception
 
-    def change(self, apply: Apply = as_it_is) -> None:
-        """Changes the session itself, once in a transaction: that carries the request's id."""
+    def change(self, apply: Apply = as_it_is, *, is_touched: bool = False) -> None:
+        """Changes the session itself, once in a transaction: that carries the request's id.
+
+        It `is_touched` by a change of its actions: its etag is another one then.
+        """
         before = self.session
         self.session = self._all.sessions.replace(
-            self.transaction, self.name, self._request, before, apply
+            self.transaction, self.name, self._request, before, apply, is_touched=is_touched
         )
         if self.session.state != before.state:
             self.said += about_session(self.session)
@@ -176,8 +189,8 @@ class OpenedSession:
             self._let_go()
         self.change(apply)
 
-    def put_to_work(self, note: str = "") -> None:
-        """Has a worker look at it once this is committed."""
+    def put_to_work(self, note: str | None = None) -> None:
+        """Has a worker look at it once this is committed; without a note it keeps its own."""
         self.transaction.one(TO_WORK, self._key | {"note": note})
 
     def change_action(
@@ -195,6 +208,7 @@ class OpenedSession:
     def answer(self) -> pb.AgentSession:
         """The session with its actions, as they will be when this is committed."""
         self.session.actions.extend(self.actions.values())
+        leave_out(self.session)
         return self.session
 
     def _let_go(self) -> None:

@@ -10,7 +10,7 @@ from kintsugi.v1 import action_pb2 as pb
 from kintsugi.v1 import agent_session_pb2, connector_pb2, exception_pb2
 from kintsugi.v1.risk_pb2 import RISK_MEDIUM, RISK_UNSPECIFIED, Risk
 
-from server.domain.action_types import ACTION_TYPES, RETRY_RUN, ActionType
+from server.domain.action_types import ACTION_TYPES, RETRY_RUN, ActionType, is_waited_for
 from server.domain.digests import digest_of
 from server.domain.ids import new_id
 from server.domain.json_values import plain
@@ -19,15 +19,18 @@ from server.domain.request_template import render, values_of
 from server.domain.template import RenderFailed
 from server.resources.action import ACTION, content_of
 from server.resources.connector import CONNECTOR
-from server.store.actions import connectors_statement, insert_statement
+from server.store.actions import insert_statement
 from server.store.changes import FURTHER, change_parameters
 from server.store.connection import Transaction
+from server.store.connectors import of_types_statement
 
 _INSERT = insert_statement(ACTION.columns)
-_CONNECTORS = connectors_statement(CONNECTOR.columns)
+_CONNECTORS = of_types_statement(CONNECTOR.columns)
 
-_WAITING = "exec"
-"""What `extra.retry` of an exception says as long as `kintsugi exec` waits for its run."""
+MOST_BYTES = 1024 * 1024
+"""Of all actions of a session, as an answer has all of them; what came of them isn't counted."""
+
+_CONNECTOR_CHANGED = "the connector was changed after this was proposed"
 
 _UNKNOWN = ActionType("", "", ("Do it",))
 
@@ -56,28 +59,36 @@ class Proposed(NamedTuple):
     replaces: str = ""
 
 
-def propose(
+def propose(  # noqa: PLR0913 - where, and what
     transaction: Transaction,
     workspace: str,
     session: agent_session_pb2.AgentSession,
     exception: Exception_,
     proposed: Sequence[Proposed],
+    *,
+    there: Iterable[pb.Action],
 ) -> list[pb.Action]:
-    """Inserts the actions as PROPOSED, behind those that the session has, and answers them in
-    their order. The session is locked.
+    """Inserts the actions as PROPOSED, behind those that are `there`, and answers them in their
+    order. The session is locked.
 
-    One that can't be executed here, because nothing carries out its type or its request can't be
-    made, is left to people and says why.
+    One that can't be executed here, because nothing carries out its type, its request can't be
+    made, or there is no room for it, is left to people and says why.
     """
     name = AgentSessionName.parse(session.name)
     connectors = connectors_for(
         transaction, workspace, name, (each.action_type for each in proposed)
     )
     made = [action_of(session, exception, connectors, each) for each in proposed]
+    made = _bounded(made, MOST_BYTES - size_of(there))
     recording = change_parameters(FURTHER, f"{name}/actions")
     rows = [{"workspace": workspace, "session": name.id, **_columns(action)} for action in made]
     inserted = transaction.each(_INSERT, [row | recording for row in rows])
     return [ACTION.read(pb.Action, str(name), row) for row in inserted]
+
+
+def size_of(actions: Iterable[pb.Action]) -> int:
+    """Bytes of all that is proposed with them."""
+    return sum(each.ByteSize() - each.result.ByteSize() for each in actions)
 
 
 def connectors_for(
@@ -118,14 +129,7 @@ def action_of(
         _leave(action, known, _reason(proposed.action_type, exception))
     else:
         _connect(action, connector, exception)
-    request = action.request if action.HasField("request") else None
-    action.digest = digest_of(
-        action.action_type,
-        plain(action.parameters),
-        request,
-        action.connector,
-        action.connector_revision,
-    )
+    action.digest = _digest(action, connector)
     return action
 
 
@@ -137,17 +141,53 @@ def why_changed(action: pb.Action, exception: Exception_, connectors: Connectors
     if connector is None or connector.name != action.connector:
         return "its connector is no longer there"
     if connector.revision != action.connector_revision:
-        return "the connector was changed after this was proposed"
-    again = pb.Action(name=action.name, parameters=action.parameters)
+        return _CONNECTOR_CHANGED
+    again = pb.Action(
+        name=action.name, action_type=action.action_type, parameters=action.parameters
+    )
     _connect(again, connector, exception)
     if again.state_reason:
         return again.state_reason
-    return "" if again.request == action.request else "what it would send is no longer the same"
+    if again.request != action.request:
+        return "what it would send is no longer the same"
+    # One of the same id that was made anew counts its revisions anew.
+    return "" if _digest(again, connector) == action.digest else _CONNECTOR_CHANGED
 
 
 def is_known(action_type: str, connectors: Connectors) -> bool:
     """Whether there is such a type in a workspace with these connectors."""
     return action_type in ACTION_TYPES or action_type in connectors
+
+
+def _digest(action: pb.Action, connector: connector_pb2.Connector | None) -> str:
+    request = action.request if action.HasField("request") else None
+    carried_out_by = connector if action.connector else None
+    return digest_of(action.action_type, plain(action.parameters), request, carried_out_by)
+
+
+def _bounded(made: Sequence[pb.Action], room: int) -> list[pb.Action]:
+    """The same, but for each that there is no room for, of which only the words are kept."""
+    bounded = []
+    for action in made:
+        size = size_of([action])
+        bounded.append(action if size <= room else _reduced(action))
+        room -= size if size <= room else 0
+    return bounded
+
+
+def _reduced(action: pb.Action) -> pb.Action:
+    reduced = pb.Action(
+        name=action.name,
+        action_type=action.action_type,
+        description=action.description,
+        risk=action.risk,
+        guide_entry=action.guide_entry,
+        replaces=action.replaces,
+        exception=action.exception,
+        state_reason=f"the actions of a session have {MOST_BYTES} bytes at most",
+    )
+    reduced.digest = _digest(reduced, None)
+    return reduced
 
 
 def _connect(action: pb.Action, connector: connector_pb2.Connector, exception: Exception_) -> None:
@@ -180,7 +220,7 @@ def _reason(action_type: str, exception: Exception_) -> str:
     """Why an action without a connector isn't what its type says."""
     if action_type not in ACTION_TYPES:
         return f"no connector carries out {action_type}"
-    if action_type == RETRY_RUN and (exception is None or exception.extra.get("retry") != _WAITING):
+    if action_type == RETRY_RUN and not (exception and is_waited_for(exception.extra)):
         return "nobody waits for the run"
     return ""
 

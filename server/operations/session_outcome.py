@@ -78,7 +78,9 @@ def add_actions(
     """Proposes actions in the session, behind those that there are."""
     turn.lock_actions()
     workspace = turn.lease.workspace
-    added = propose(turn.transaction, workspace, turn.session, exception, proposed)
+    added = propose(
+        turn.transaction, workspace, turn.session, exception, proposed, there=turn.actions
+    )
     turn.added(added)
     return added
 

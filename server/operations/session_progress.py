@@ -10,6 +10,9 @@ from kintsugi.v1 import action_pb2, event_pb2, exception_pb2
 from kintsugi.v1 import agent_session_pb2 as pb
 
 from server.domain import action_state, agent_session_state
+from server.domain.fingerprint import fingerprint
+from server.domain.json_values import plain
+from server.domain.names import AutomationName, GuideEntryName
 from server.domain.policy import Mode, decide
 from server.operations.conclusion import Conclusion
 from server.operations.proposals import Proposed
@@ -17,6 +20,7 @@ from server.operations.session_outcome import add_actions
 from server.operations.session_turn import GOING_ON, NEVER, Desk, Turn
 from server.store.leases import Due, Held, Lease
 from server.store.sealing import Note, audit
+from server.store.standing import STANDING
 
 _PENDING = exception_pb2.EXCEPTION_STATE_PENDING
 _DEALT_WITH = "its exception was dealt with meanwhile"
@@ -124,12 +128,30 @@ def _propose_all(
             None,
             risk=action.risk,
             automated=action.automated,
-            is_standing=each.is_standing and not each.replaces,
+            is_standing=each.is_standing and _still_stands(turn, exception, action),
         )
         if decision.approves:
             turn.approve(action, decision)
             approved = True
     return approved
+
+
+def _still_stands(
+    turn: Turn, exception: exception_pb2.Exception | None, action: action_pb2.Action
+) -> bool:
+    """Whether the guide entry says of the exception, by its version in use now, that exactly this
+    may be done by itself: that may have been revoked since it was read."""
+    if exception is None or action.replaces or not action.guide_entry:
+        return False
+    key = {
+        "workspace": turn.lease.workspace,
+        "id": GuideEntryName.parse(action.guide_entry).id,
+        "automation": AutomationName.parse(exception.automation).automation,
+        "fingerprint": fingerprint(exception.message),
+    }
+    said = turn.transaction.one(STANDING, key)
+    done = [action.action_type, plain(action.parameters)]
+    return said is not None and plain(said) == done
 
 
 def _grouped(

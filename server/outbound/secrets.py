@@ -9,7 +9,11 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
+from server.domain.names import WorkspaceName
 from server.domain.secret_references import ENV, parse
+
+HOME = WorkspaceName("local", "default")
+"""The workspace that a deployment begins with."""
 
 _MOST = 16 * 1024
 """Bytes."""
@@ -21,13 +25,17 @@ class SecretMissing(Exception):
     """There is no secret that could be sent; the message says which and why."""
 
 
-def read_secret(reference: str, directory: Path | None) -> str:
-    """Raises SecretMissing."""
+def read_secret(reference: str, workspace: WorkspaceName, directory: Path | None) -> str:
+    """A secret as a workspace may send it: a file from its folder in the directory; what is in the
+    environment is the home workspace's. Raises SecretMissing."""
     try:
         kind, name = parse(reference)
     except ValueError:
         raise SecretMissing(f"{reference} refers to no secret") from None
-    value = os.environ.get(name, "") if kind == ENV else _read_file(reference, name, directory)
+    if kind == ENV:
+        value = _read_variable(reference, name, workspace)
+    else:
+        value = _read_file(reference, name, workspace, directory)
     value = value.strip("\r\n")
     if not value:
         where = "isn't set where this runs" if kind == ENV else "is empty"
@@ -37,12 +45,19 @@ def read_secret(reference: str, directory: Path | None) -> str:
     return value
 
 
-def _read_file(reference: str, name: str, directory: Path | None) -> str:
+def _read_variable(reference: str, name: str, workspace: WorkspaceName) -> str:
+    if workspace != HOME:
+        raise SecretMissing(f"the secret {reference} may be sent from {HOME} alone")
+    return os.environ.get(name, "")
+
+
+def _read_file(reference: str, name: str, workspace: WorkspaceName, directory: Path | None) -> str:
     if directory is None:
         raise SecretMissing(f"the secret {reference} needs the setting secrets_dir")
-    path = directory / name
+    folder = f"{workspace.organization}/{workspace.workspace}"
+    path = directory / folder / name
     if not path.is_file():
-        raise SecretMissing(f"the secret {reference} has no file in secrets_dir")
+        raise SecretMissing(f"the secret {reference} has no file in {folder} of secrets_dir")
     try:
         with path.open("rb") as file:
             return file.read(_MOST).decode()

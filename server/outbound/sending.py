@@ -12,6 +12,7 @@ from pathlib import Path
 from kintsugi.v1 import action_pb2, connector_pb2
 
 from server.domain.connector_rules import AUTHORIZATION
+from server.domain.names import WorkspaceName
 from server.domain.request_template import target_of
 from server.domain.target_hosts import Target
 from server.domain.template import RenderFailed
@@ -38,21 +39,23 @@ class Sender:
     def __init__(self, secrets_dir: Path | None = None) -> None:
         self._secrets_dir = secrets_dir
 
-    def send(  # noqa: PLR0913 - what it is about, and four terms by name
+    def send(  # noqa: PLR0913 - what it is about, and its terms by name
         self,
         http: connector_pb2.HttpRequest,
         request: action_pb2.Action.Request,
         *,
+        workspace: WorkspaceName,
         idempotency_key: str,
         seconds: float,
         is_dry_run: bool = False,
         cancelled: threading.Event | None = None,
     ) -> Outcome:
-        """One attempt, never longer than `seconds`; a cancelled one ends within 0.5 s."""
+        """One attempt, with what secrets the workspace has, never longer than `seconds`; a
+        cancelled one ends within 0.5 s."""
         patience = Patience(seconds, cancelled)
         try:
             target = target_of(http, request.url)
-            secret = _secret(http, self._secrets_dir)
+            secret = self._secret(http, workspace)
             sock = connect(target, patience, allow_private=http.allow_private)
         except RenderFailed as refused:
             return Outcome(Kind.UNSENT, None, refused.what)
@@ -63,9 +66,10 @@ class Sender:
         with closing(Line(sock, patience)) as line:
             return _exchanged(line, http, data, secret)
 
-
-def _secret(http: connector_pb2.HttpRequest, directory: Path | None) -> str:
-    return read_secret(http.auth.secret, directory) if http.HasField("auth") else ""
+    def _secret(self, http: connector_pb2.HttpRequest, workspace: WorkspaceName) -> str:
+        if not http.HasField("auth"):
+            return ""
+        return read_secret(http.auth.secret, workspace, self._secrets_dir)
 
 
 def _added(

@@ -21,6 +21,9 @@ from server.store.tables import agent_sessions
 THREAD_AGENT = "kai"
 """In whose thread of the run a session about an exception is told."""
 
+_MOST_ANSWERED = 2 * 1024 * 1024
+"""Bytes of what targets answered to the actions of a session."""
+
 _COLUMNS = (
     *("create_time", "update_time", "expire_time", "end_time"),
     *("id", "number", "exception", "automation", "run"),
@@ -55,6 +58,16 @@ def _read(make: Make[pb.AgentSession], parent: str, row: Row) -> pb.AgentSession
         session.analysis.MergeFromString(analysis)
     _set_times(session, times)
     return session
+
+
+def leave_out(session: pb.AgentSession) -> None:
+    """Leaves out the answers of targets from where they are too much for an answer of ours."""
+    left = _MOST_ANSWERED
+    for action in session.actions:
+        size = action.result.response.ByteSize()
+        if size > left:
+            action.result.ClearField("response")
+        left = left - size if size <= left else 0
 
 
 def _set_times(session: pb.AgentSession, times: Row) -> None:

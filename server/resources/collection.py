@@ -181,16 +181,19 @@ class Collection(Generic[M, N]):
             raise EtagMismatch(name, _etag(found))
         return found
 
-    def replace(
+    def replace(  # noqa: PLR0913 - what it is about, and what is done
         self,
         transaction: Transaction,
         name: N,
         request: MutationRequest,
         before: M,
         apply: Callable[[M], None],
+        *,
+        is_touched: bool = False,
     ) -> M:
         """Lets `apply` change a locked resource and stores what differs, as a part of something
-        larger. Whoever calls it announces the workspace's topic after the commit."""
+        larger; one that `is_touched` is another version even if nothing does. Whoever calls it
+        announces the workspace's topic after the commit."""
         after = type(before)()
         after.CopyFrom(before)
         try:
@@ -199,16 +202,18 @@ class Collection(Generic[M, N]):
             raise error.about(name) from None
         old, new = self.resource.write(before), self.resource.write(after)
         changed = [column for column in new if new[column] != old[column]]
-        if not changed and not request.request_id:
+        is_touched = is_touched or bool(changed)
+        if not is_touched and not request.request_id:
             return before
         replaced = {column: _recorded(old[column]) for column in changed}
         parameters = {
             **self._key(name),
             **{f"new_{column}": new[column] for column in changed},
             **change_parameters(request, str(name).rpartition("/")[0]),
-            "before": replaced | _update_time(before) if changed else {},
+            "before": replaced | _update_time(before) if is_touched else {},
         }
-        return self._read_found(name, transaction.one(self._statements.update(changed), parameters))
+        statement = self._statements.update(changed, is_touched=is_touched)
+        return self._read_found(name, transaction.one(statement, parameters))
 
     def _check(self, name: N, message: M) -> None:
         found = self.resource.violations(name, message)

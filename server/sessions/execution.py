@@ -98,6 +98,7 @@ class Execution:
         outcome = self._sender.send(
             sendable.http,
             sendable.action.request,
+            workspace=task.lease.name.parent,
             idempotency_key=action.name.rpartition("/")[2],
             seconds=progress.seconds_of(sendable.http) - (time.monotonic() - begun),
             cancelled=task.stop,

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, func, insert, literal_column, null, select, te
 from server.store.changes import recorded
 from server.store.query import Query
 from server.store.statements import read_columns
-from server.store.tables import actions, connectors
+from server.store.tables import actions
 
 _WRITTEN = (
     *("workspace", "session", "id", "exception", "action_type", "automated", "risk"),
@@ -55,13 +55,3 @@ def of_session_statement(columns: Sequence[str], *, locked: bool) -> Query:
     )
     rows = rows.order_by(c.position)
     return Query(rows.with_for_update() if locked else rows)
-
-
-def connectors_statement(columns: Sequence[str]) -> Query:
-    """The connectors of a `workspace` for the action types `types`."""
-    c = connectors.c
-    return Query(
-        select(*read_columns(connectors, columns)).where(
-            c.workspace == bindparam("workspace"), c.action_type == func.any(bindparam("types"))
-        )
-    )

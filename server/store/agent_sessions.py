@@ -41,12 +41,12 @@ TO_WORK = Query(
         f"""
         UPDATE agent_sessions
         SET due_time = clock_timestamp(),
-            note = CASE WHEN :note = '' THEN note ELSE :note END
+            note = coalesce(CAST(:note AS text), note)
         {_ONE}
         """
     )
 )
-"""A worker has to look at the session now; a `note` that is empty leaves the one there is."""
+"""A worker has to look at the session now; a `note` that is NULL leaves the one there is."""
 
 LET_GO = Query(
     text(

@@ -1,11 +1,11 @@
-"""The SQL that only connectors need: creating one, and finding the one of an action type.
+"""The SQL that only connectors need: creating one, and finding those of action types.
 
 What their columns mean is said in `resources/connector.py`.
 """
 
 from collections.abc import Sequence
 
-from sqlalchemy import BindParameter, bindparam, insert, null, select
+from sqlalchemy import BindParameter, bindparam, func, insert, null, select
 
 from server.store.changes import recorded
 from server.store.query import Query
@@ -28,11 +28,12 @@ def create_statement(columns: Sequence[str]) -> Query:
     return Query(select(*read_columns(row, columns)).add_cte(change))
 
 
-def of_type_statement(columns: Sequence[str]) -> Query:
-    """The row of the connector of a `workspace` and `action_type`."""
+def of_types_statement(columns: Sequence[str]) -> Query:
+    """The connectors of a `workspace` for the action types `types`."""
+    c = connectors.c
     return Query(
         select(*read_columns(connectors, columns)).where(
-            *(connectors.c[name] == _bound(name) for name in ("workspace", "action_type"))
+            c.workspace == bindparam("workspace"), c.action_type == func.any(bindparam("types"))
         )
     )
 

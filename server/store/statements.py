@@ -114,7 +114,7 @@ class Statements:
         if seen is not None:
             self._scope.append(seen)
         self._workspace = workspace
-        self._updates: dict[frozenset[str], Query] = {}
+        self._updates: dict[tuple[frozenset[str], bool], Query] = {}
         self.first_page = kept(self._first_page)
         self.next_page = kept(self._next_page)
         self.count = kept(self._count)
@@ -136,17 +136,17 @@ class Statements:
         row, change = recorded(statement, self._workspace, before=lambda _: null())
         return Query(select(*read_columns(row, self._names)).add_cte(change))
 
-    def update(self, changed: Collection[str]) -> Query:
+    def update(self, changed: Collection[str], *, is_touched: bool) -> Query:
         """Sets the `changed` columns of one row to `new_…`, raises its version, answers it.
 
-        Recorded: `before` are the old values. Without changed columns only the request is.
+        Recorded: `before` are the old values. Of a row that isn't touched only the request is.
         """
-        key = frozenset(changed)
+        key = frozenset(changed), is_touched
         if key not in self._updates:
-            self._updates[key] = self._make_update(sorted(key))
+            self._updates[key] = self._make_update(sorted(changed), is_touched=is_touched)
         return self._updates[key]
 
-    def _make_update(self, changed: Sequence[str]) -> Query:
+    def _make_update(self, changed: Sequence[str], *, is_touched: bool) -> Query:
         raised = {
             "version": self._table.c.version + 1,
             "update_time": func.clock_timestamp(),
@@ -154,7 +154,7 @@ class Statements:
         values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in changed}
         # PostgreSQL has no UPDATE that sets nothing.
         statement = update(self._table).values(
-            {**values, **raised} if changed else {"version": self._table.c.version}
+            {**values, **raised} if is_touched else {"version": self._table.c.version}
         )
         row, change = recorded(
             statement.where(*self._key()),

@@ -260,11 +260,16 @@ def test_a_list_is_of_whole_exceptions_newest_first(http: httpx.Client, workspac
     made = [make(http, workspace, execution_id=str(n)) for n in range(3)]
     page = get(http, f"{workspace}/exceptions")
     assert_shape(page, PAGE | {"total_size_is_lower_bound": bool})
-    assert page["exceptions"] == made[::-1]
+    assert [_as_raised(each) for each in page["exceptions"]] == [_as_raised(e) for e in made[::-1]]
     assert page["total_size"] == 3
     assert page["next_page_token"] == ""
     for exception in page["exceptions"]:
         assert_shape(exception, PUBLISHED | OURS)
+
+
+def _as_raised(exception: dict[str, Any]) -> dict[str, Any]:
+    """Without what a worker writes soon afterwards."""
+    return {**exception, "description": "", "update_time": ""}
 
 
 def test_an_empty_list_prints_its_fields(http: httpx.Client, workspace: str) -> None:

@@ -40,9 +40,9 @@ from server.launch.postgres import DATABASE, Postgres
 from server.store.migrate import migrate
 from tests.conftest import KINTSUGI
 from tests.faults.session_model import ACTION, SESSION, histories, misfits
-from tests.faults.target import Target
 from tests.identity import authorized, make_owner
 from tests.integration.client import WORKSPACE
+from tests.target_system import TargetSystem, target_system
 
 RUNS = 200 if os.environ.get("KINTSUGI_SOAK") else 20
 SEED = int(os.environ.get("KINTSUGI_STORM_SEED", "0"))
@@ -296,10 +296,9 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[Target]:
-    made = Target()
-    yield made
-    made.close()
+def target() -> Iterator[TargetSystem]:
+    with target_system() as made:
+        yield made
 
 
 @pytest.fixture
@@ -310,7 +309,7 @@ def service(tmp_path: Path, free_ports: Callable[[int], int]) -> Iterator[Servic
 
 
 @pytest.mark.timeout(1200 if RUNS == 20 else 7200)
-def test_sessions_outlive_whatever_is_killed(service: Service, target: Target) -> None:
+def test_sessions_outlive_whatever_is_killed(service: Service, target: TargetSystem) -> None:
     seed = SEED or random.SystemRandom().randrange(2**32)
     chance = random.Random(seed)
     caller = Caller(service.ports, chance)
@@ -331,7 +330,7 @@ def test_sessions_outlive_whatever_is_killed(service: Service, target: Target) -
     assert all(keys[asked.key] == asked.action for asked in target.asked)
 
 
-def _connect(caller: Caller, target: Target) -> None:
+def _connect(caller: Caller, target: TargetSystem) -> None:
     for kind, method in (("post_once", "POST"), ("put_again", "PUT")):
         request = connector_service.CreateConnectorRequest(
             parent=WORKSPACE, connector_id=kind, request_id=uuid.uuid4().hex
@@ -387,7 +386,7 @@ def _is_at_rest(session: pb.AgentSession) -> bool:
     )
 
 
-def _check(service: Service, target: Target, stories: list[Story], where: str) -> None:
+def _check(service: Service, target: TargetSystem, stories: list[Story], where: str) -> None:
     sessions, actions = histories(service.database)
     assert [*misfits(sessions, SESSION), *misfits(actions, ACTION)] == [], where
     for story in stories[-SESSIONS:]:
@@ -402,7 +401,7 @@ def _check(service: Service, target: Target, stories: list[Story], where: str) -
             _check_action(action, actions[action.name], target, where)
 
 
-def _check_action(action: action_pb2.Action, states: Any, target: Target, where: str) -> None:
+def _check_action(action: action_pb2.Action, states: Any, target: TargetSystem, where: str) -> None:
     asked = target.of(action.name)
     told = f"{where}: {action.name} {states} was asked {asked}"
     assert len({each.key for each in asked}) <= 1, told

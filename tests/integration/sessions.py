@@ -67,6 +67,10 @@ class Worker:
     def move_action(self, action: str, state: int) -> None:
         self._update("actions", action, "state = %(state)s", state=state)
 
+    def end_action(self, action: str, result: Action.Result) -> None:
+        done = result.SerializeToString()
+        self._update("actions", action, "state = 4, result = %(result)s", result=done)
+
     def end_claim(self, action: str) -> None:
         """The minute of whoever claimed it is over."""
         self._update("actions", action, "claim_until = clock_timestamp() - interval '1 s'")

@@ -153,7 +153,7 @@ def test_parameters_that_do_not_fit_the_connector_are_refused(
         ({"action_type": "x" * 64}, "action.action_type"),
         ({"action_type": "retry_run", "description": "x" * 4097}, "action.description"),
         ({"action_type": "retry_run", "parameters": {"x": "y" * 65536}}, "action.parameters"),
-        ({"action_type": "retry_run", "parameters": {"x": float("nan")}}, "action.parameters"),
+        ({"action_type": "retry_run", "parameters": {"x": float("nan")}}, "action.parameters.x"),
     ],
 )
 def test_what_is_no_action_is_told_by_field(
@@ -183,6 +183,36 @@ def test_nothing_is_asked_about_what_is_resolved(client: Client, worker: Worker)
 def test_a_session_has_a_hundred_actions_at_most(client: Client, worker: Worker) -> None:
     session = waiting(client, worker, *["manual_review"] * 100)
     assert "has 100 actions, which is the most" in precondition(lambda: ask(client, session.name))
+
+
+def test_the_actions_of_a_session_are_a_megabyte_at_most(client: Client, worker: Worker) -> None:
+    session = waiting(client, worker, "manual_review")
+
+    def more() -> Action:
+        return ask(client, session.name, "manual_review", parameters={"log": "x" * 60_000})
+
+    for _ in range(17):
+        more()
+    assert "1048576 bytes" in precondition(more)
+    assert get(client, session.name).ByteSize() < 1_100_000
+    assert ask(client, session.name, "manual_review")
+
+
+def test_of_many_large_answers_a_session_tells_the_first(client: Client, worker: Worker) -> None:
+    session = waiting(client, worker, *["manual_review"] * 100)
+    result = Action.Result(success=True)
+    result.response["body"] = "x" * 64_000
+    for action in session.actions:
+        worker.end_action(action.name, result)
+    told = get(client, session.name)
+    kept = [action for action in told.actions if "body" in action.result.response]
+    assert kept == told.actions[: len(kept)]
+    assert 0 < len(kept) < 100
+    assert told.ByteSize() < 3 * 1024 * 1024
+    assert all(action.result.success for action in told.actions)
+    last = told.actions[-1].name
+    assert get_action(client, last).result == result
+    assert cancel(client, session.name).actions[-1].result == told.actions[-1].result
 
 
 def test_a_repeated_request_asks_once(client: Client, worker: Worker) -> None:

@@ -3,6 +3,7 @@
 No worker runs here; what one would write is written by `sessions.Worker`.
 """
 
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +17,15 @@ from google.rpc import error_details_pb2
 from kintsugi.v1 import agent_session_pb2 as pb
 from kintsugi.v1 import agent_session_service_pb2 as service
 
-from server.operations import session_progress
+from server.domain.call import Call, entered
+from server.operations import approval, session_progress
+from server.operations.opened_session import AgentSessions
 from server.operations.session_turn import Desk
 from server.store import leases
 from server.store.connection import Database
 from server.store.notifier import Notifier
 from server.store.store import Store
+from server.store.topics import SESSIONS
 from tests.integration.client import Client, detail, reason, violations
 from tests.integration.sessions import (
     ANALYZING,
@@ -38,6 +42,7 @@ from tests.integration.sessions import (
     ask,
     cancel,
     change_connector,
+    chosen,
     connect,
     delete_connector,
     execute,
@@ -103,13 +108,13 @@ def test_what_is_approved_is_executed_and_says_by_whom(client: Client, worker: W
     ]
 
 
-def test_a_later_approval_without_a_note_keeps_the_first(client: Client, worker: Worker) -> None:
+def test_each_approval_has_its_own_note(client: Client, worker: Worker) -> None:
     session = waiting(client, worker, "retry_run", "retry_run")
     first, second = session.actions
-    execute(client, session.name, first, note="first")
+    execute(client, session.name, first, note="added the total")
     worker.analyse(session.name)
     execute(client, session.name, second)
-    assert worker.row(session.name)["note"] == "first"
+    assert worker.row(session.name)["note"] == ""
 
 
 def test_an_approval_takes_all_or_none(client: Client, worker: Worker, database: str) -> None:
@@ -226,6 +231,29 @@ def test_a_connector_that_is_gone_carries_nothing_out(client: Client, worker: Wo
     assert "its connector is no longer there" in why
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"timeout": {"seconds": 7}},
+        {"idempotent": True},
+        {"success": {"statuses": [500]}},
+        {"auth": {"secret": "env:KINTSUGI_SECRET_OTHER"}},
+    ],
+)
+def test_a_connector_that_was_made_anew_carries_out_nothing_approved_before(
+    client: Client, worker: Worker, changed: dict[str, Any]
+) -> None:
+    connector = connect(client)
+    session = waiting(client, worker, TYPE)
+    [action] = session.actions
+    delete_connector(client, connector)
+    connect(client, **changed)
+    _, why = precondition(lambda: execute(client, session.name, action))
+    assert "the connector was changed after this was proposed" in why
+    again = ask(client, session.name, TYPE, parameters={"batch": "b-7"})
+    assert again.digest != action.digest
+
+
 def test_an_exception_that_was_changed_since_makes_it_something_else(
     client: Client, worker: Worker
 ) -> None:
@@ -268,6 +296,49 @@ def test_a_validation_changes_nothing(client: Client, worker: Worker, database: 
     assert changes(database) == before
     assert not worker.row(session.name)["is_due"]
     assert execute(client, session.name, retry).state == EXECUTING
+
+
+class Heard(Notifier):
+    """A notifier that keeps what it announces."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.topics: list[str] = []
+
+    def announce(self, *topics: str) -> None:
+        self.topics += topics
+        super().announce(*topics)
+
+
+def test_a_validation_wakes_nobody(client: Client, worker: Worker, database: str) -> None:
+    session = waiting(client, worker)
+    heard, store_database = Heard(database), Database(database, connections=2)
+    sessions = AgentSessions(Store(store_database, heard), approval_seconds=60)
+    request = service.ExecuteActionsRequest(
+        name=session.name, actions=chosen(*session.actions), validate_only=True
+    )
+    with entered(Call("a/Test", "users/local", time.monotonic() + 30)):
+        approval.execute(sessions, request)
+        assert heard.topics == []
+        request.validate_only = False
+        approval.execute(sessions, request)
+        assert SESSIONS in heard.topics
+    heard.close()
+    store_database.close()
+
+
+def test_whoever_decides_or_asks_changes_the_etag(client: Client, worker: Worker) -> None:
+    session = waiting(client, worker, "retry_run", "retry_run")
+    first, second = session.actions
+    rejected = reject(client, session.name, first, etag=session.etag)
+    assert rejected == get(client, session.name)
+    ask(client, session.name)
+    asked = get(client, session.name)
+    assert len({session.etag, rejected.etag, asked.etag}) == 3
+    for stale in (session.etag, rejected.etag):
+        error = refusal(lambda etag=stale: execute(client, session.name, second, etag=etag))
+        assert error.code() is grpc.StatusCode.ABORTED
+    assert execute(client, session.name, second, etag=asked.etag).state == EXECUTING
 
 
 @pytest.mark.parametrize("decide", [execute, reject])

@@ -292,7 +292,9 @@ def test_a_test_says_what_is_missing(connectors: Connectors) -> None:
 def test_a_test_sends_once_with_the_mark(
     start_server: Callable[..., Client], tmp_path: Path
 ) -> None:
-    (tmp_path / "key").write_text("hidden-value")
+    folder = tmp_path / "local" / "default"
+    folder.mkdir(parents=True)
+    (folder / "key").write_text("hidden-value")
     connectors = Connectors(start_server(secrets_dir=tmp_path))
     with serving(lambda heard: Answered(200, heard.headers)) as target:
         http = {
@@ -311,6 +313,7 @@ def test_a_test_sends_once_with_the_mark(
     assert found.result.response["status"] == 200
     assert found.result.response["body"]["authorization"] == "Bearer [secret]"
     assert found.result.duration.ToNanoseconds() > 0
+    assert not found.result.HasField("execute_time")
     assert "hidden" not in str(found)
 
 

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from kintsugi.v1 import connector_pb2 as pb
 
+from server.domain.names import WorkspaceName
 from server.domain.request_template import render, values_of
 from server.outbound import connecting
 from server.outbound.outcome import Kind, Outcome
+from server.outbound.secrets import HOME
 from server.outbound.sending import Sender, may_repeat
 from tests import certificates
 from tests.targets import Answered, Heard, heard_all, raw, serving, unused_port
@@ -27,20 +29,27 @@ def send(url: str, sender: Sender | None = None, **options: Any) -> Outcome:
     """What came of a POST; options of the sender and fields of the connector by their names."""
     terms = {
         name: options.pop(name)
-        for name in ("seconds", "cancelled", "is_dry_run")
+        for name in ("seconds", "cancelled", "is_dry_run", "workspace")
         if name in options
     }
     fields = {"method": "POST", "allow_private": True} | options
     http = pb.HttpRequest(url=url, **fields)
     request = render(http, values_of({}, None, "an action")).request
-    terms = {"idempotency_key": "key-1", "seconds": 5} | terms
+    terms = {"workspace": HOME, "idempotency_key": "key-1", "seconds": 5} | terms
     return (sender or Sender()).send(http, request, **terms)
 
 
 @pytest.fixture
 def sender(tmp_path: Path) -> Sender:
-    (tmp_path / "billing").write_text(f"{SECRET}\n")
+    folder(tmp_path, HOME).joinpath("billing").write_text(f"{SECRET}\n")
     return Sender(tmp_path)
+
+
+def folder(directory: Path, workspace: WorkspaceName) -> Path:
+    """Where the secrets of a workspace are."""
+    found = directory / workspace.organization / workspace.workspace
+    found.mkdir(parents=True, exist_ok=True)
+    return found
 
 
 def test_a_target_hears_what_was_rendered_and_the_key() -> None:
@@ -207,20 +216,21 @@ def test_a_request_that_was_rendered_for_another_host_is_not_sent() -> None:
         http = pb.HttpRequest(method="GET", url=f"{target.url}/", allow_private=True)
         request = render(http, {}).request
         request.url = f"{other.url}/"
-        outcome = Sender().send(http, request, idempotency_key="k", seconds=5)
+        outcome = Sender().send(http, request, workspace=HOME, idempotency_key="k", seconds=5)
     assert outcome.kind is Kind.UNSENT
     assert target.heard == other.heard == []
 
 
 def test_the_allow_list_holds_for_what_is_sent() -> None:
+    terms: dict[str, Any] = {"workspace": HOME, "idempotency_key": "k", "seconds": 5}
     with serving() as target:
         http = pb.HttpRequest(
             method="GET", url=f"{target.url}/", allow_private=True, allowed_hosts=["127.0.0.1"]
         )
         request = render(http, {}).request
-        assert Sender().send(http, request, idempotency_key="k", seconds=5).kind is Kind.SUCCEEDED
+        assert Sender().send(http, request, **terms).kind is Kind.SUCCEEDED
         http.allowed_hosts[:] = [f"127.0.0.1:{target.port + 1}"]
-        assert Sender().send(http, request, idempotency_key="k", seconds=5).kind is Kind.UNSENT
+        assert Sender().send(http, request, **terms).kind is Kind.UNSENT
     assert len(target.heard) == 1
 
 
@@ -238,8 +248,9 @@ def test_the_allow_list_holds_for_what_is_sent() -> None:
 def test_nothing_leaves_without_its_secret(
     tmp_path: Path, secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "broken").write_bytes(b"a\r\nX-Evil: 1")
+    own = folder(tmp_path, HOME)
+    (own / "sub").mkdir()
+    (own / "broken").write_bytes(b"a\r\nX-Evil: 1")
     monkeypatch.setenv("KINTSUGI_SECRET_NO_UTF8", os.fsdecode(b"no \xff"))
     with serving() as target:
         outcome = send(target.url, Sender(tmp_path), auth={"secret": secret})
@@ -437,13 +448,31 @@ def echo(heard: Heard) -> Answered:
 
 
 def test_a_secret_is_sent_and_not_told(sender: Sender, tmp_path: Path) -> None:
-    (tmp_path / "billing").write_text("s3cret-value")
+    folder(tmp_path, HOME).joinpath("billing").write_text("s3cret-value")
     with serving(echo) as target:
         outcome = send(target.url, sender, auth={"secret": "file:billing"})
     assert target.heard[0].headers["authorization"] == "Bearer s3cret-value"
     assert outcome.kind is Kind.SUCCEEDED
     assert "s3cret" not in repr(outcome)
     assert "Bearer [secret]" in repr(outcome)
+
+
+def test_a_workspace_sends_no_secret_of_another(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KINTSUGI_SECRET_X", "abc")
+    (tmp_path / "billing").write_text("everybody's")
+    others = [WorkspaceName("local", "other"), WorkspaceName("other", "default")]
+    with serving() as target:
+        for workspace in others:
+            for secret in ("file:billing", "env:KINTSUGI_SECRET_X"):
+                outcome = send(target.url, sender, auth={"secret": secret}, workspace=workspace)
+                assert outcome.kind is Kind.UNSENT
+        folder(tmp_path, others[0]).joinpath("billing").write_text("its own")
+        auth = {"secret": "file:billing"}
+        assert send(target.url, sender, auth=auth, workspace=others[0]).kind is Kind.SUCCEEDED
+    [heard] = target.heard
+    assert heard.headers["authorization"] == "Bearer its own"
 
 
 def test_a_secret_of_the_environment_may_go_into_a_header_of_its_own(

@@ -7,18 +7,20 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from kintsugi.v1 import agent_session_pb2 as pb
-from kintsugi.v1 import exception_pb2
+from kintsugi.v1 import exception_pb2, guide_entry_service_pb2
 
 from server.sessions import execution, runtime
 from server.sessions.reasoner import Proposed, Work
 from server.sessions.task import Stopped
-from tests.integration.client import WORKSPACE, Client
+from tests.integration.client import Client
 from tests.integration.working import (
     REPROCESS,
     SECONDS,
     Said,
     Sessions,
     Target,
+    approve,
+    self_resolving,
     states,
     working,
 )
@@ -133,7 +135,7 @@ def test_what_a_guide_entry_approved_in_advance_is_carried_out_at_once(
     database, client, sessions, target
 ):
     sessions.connect(target)
-    entry = f"{WORKSPACE}/automations/billing/guideEntries/g1"
+    entry = self_resolving(client, REPROCESS)
     standing = REPROCESS._replace(is_standing=True, guide_entry=entry)
     with working(database, Said(standing)):
         done = sessions.wait(sessions.start().name, "COMPLETED")
@@ -141,6 +143,83 @@ def test_what_a_guide_entry_approved_in_advance_is_carried_out_at_once(
     assert action.approver == "policies/guide_entry"
     assert action.HasField("approve_time")
     assert client.get(done.exception).resolution_guide_entry == entry
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"self_resolving": False},
+        {"action_type": "other"},
+        {"action_parameters": {"batch": "b-8"}},
+    ],
+)
+def test_what_was_approved_in_advance_needs_a_person_once_its_entry_says_otherwise(
+    database, client, sessions, target, changed
+):
+    sessions.connect(target)
+    entry = self_resolving(client, REPROCESS)
+    standing = REPROCESS._replace(is_standing=True, guide_entry=entry)
+
+    def revoke(_: Work) -> None:
+        client.guide_entries.UpdateGuideEntry(
+            guide_entry_service_pb2.UpdateGuideEntryRequest(
+                guide_entry={"name": entry, **changed}, update_mask={"paths": list(changed)}
+            )
+        )
+        approve(client, entry)
+
+    with working(database, Said(standing, before=revoke)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION", "COMPLETED")
+    assert (states(session), target.keys) == (["PROPOSED"], [])
+
+
+def test_what_was_approved_in_advance_needs_a_person_once_its_entry_is_deleted(
+    database, client, sessions, target
+):
+    sessions.connect(target)
+    entry = self_resolving(client, REPROCESS)
+    standing = REPROCESS._replace(is_standing=True, guide_entry=entry)
+
+    def revoke(_: Work) -> None:
+        client.guide_entries.DeleteGuideEntry(
+            guide_entry_service_pb2.DeleteGuideEntryRequest(name=entry)
+        )
+
+    with working(database, Said(standing, before=revoke)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION", "COMPLETED")
+    assert (states(session), target.keys) == (["PROPOSED"], [])
+
+
+def test_what_was_approved_in_advance_needs_a_person_for_another_failure(
+    database, client, sessions, target
+):
+    sessions.connect(target)
+    entry = self_resolving(client, REPROCESS)
+    standing = REPROCESS._replace(is_standing=True, guide_entry=entry)
+    other = client.raise_one(message="ConnectionError: the disk is full").name
+    with working(database, Said(standing)):
+        session = sessions.wait(sessions.start(other).name, "AWAITING_CONFIRMATION", "COMPLETED")
+    assert (states(session), target.keys) == (["PROPOSED"], [])
+
+
+def test_what_there_is_no_room_for_is_left_to_people(database, sessions, target):
+    sessions.connect(target)
+    large = REPROCESS._replace(parameters={"batch": "b-7", "log": "x" * 300_000})
+    with working(database, Said(*[large] * 4, REPROCESS)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+        assert [each.automated for each in session.actions] == [True, True, True, False, True]
+        assert "1048576 bytes" in session.actions[3].state_reason
+        assert not session.actions[3].parameters
+        target.status = 500
+        sessions.execute(session, session.actions[0].name)
+        again = sessions.wait_until(lambda: _with(sessions.get(session.name), 6))
+    assert (again.actions[5].replaces, again.actions[5].automated) == (again.actions[0].name, False)
+    assert again.ByteSize() < 1_100_000
+
+
+def _with(session: pb.AgentSession, number: int) -> pb.AgentSession | None:
+    """The session once it has so many actions."""
+    return session if len(session.actions) == number else None
 
 
 def test_an_approved_action_is_not_sent_once_its_connector_is_another(

@@ -15,6 +15,8 @@ from kintsugi.v1 import (
     agent_session_service_pb2,
     connector_pb2,
     connector_service_pb2,
+    guide_entry_pb2,
+    guide_entry_service_pb2,
 )
 from kintsugi.v1 import agent_session_pb2 as pb
 from kintsugi.v1.action_service_pb2_grpc import ActionServiceStub
@@ -212,6 +214,31 @@ def _connector(target: Target, **http: Any) -> connector_pb2.Connector:
     return connector_pb2.Connector(
         action_type="reprocess", http=connector_pb2.HttpRequest(**(request | http))
     )
+
+
+def self_resolving(client: Client, action: Proposed) -> str:
+    """The name of an entry in use that has the action done by itself about a KeyError."""
+    source = client.raise_one()
+    client.resolve(source.name)
+    entry = guide_entry_pb2.GuideEntry(
+        title="KeyError",
+        resolution_steps="As ever",
+        source_exception=source.name,
+        action_type=action.action_type,
+        self_resolving=True,
+    )
+    entry.action_parameters.update(action.parameters)
+    automation = source.automation
+    request = guide_entry_service_pb2.CreateGuideEntryRequest(parent=automation, guide_entry=entry)
+    name = client.guide_entries.CreateGuideEntry(request).name
+    approve(client, name)
+    return name
+
+
+def approve(client: Client, entry: str) -> None:
+    """Has the newest version of a guide entry be the one in use."""
+    request = guide_entry_service_pb2.ApproveGuideEntryRequest(name=entry)
+    client.guide_entries.ApproveGuideEntry(request)
 
 
 def states(session: pb.AgentSession) -> list[str]:

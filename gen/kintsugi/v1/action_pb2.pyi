@@ -232,12 +232,13 @@ class Action(_message.Message):
         def response(self) -> _struct_pb2.Struct:
             """Output only. What the target system answered: of a request `status`, a
             number, and `body`, JSON or a text, of which at most 64 KiB are kept; of
-            `retry_run` the `exit_code`.
+            `retry_run` the `exit_code`. A session with its actions leaves it out of
+            those after the first 2 MiB; GetAction has it.
             """
 
         @_builtins.property
         def execute_time(self) -> _timestamp_pb2.Timestamp:
-            """Output only. When it was begun."""
+            """Output only. When it was begun; unset for a test of a connector."""
 
         @_builtins.property
         def duration(self) -> _duration_pb2.Duration:
@@ -315,7 +316,8 @@ class Action(_message.Message):
     """
     digest: _builtins.str
     """Output only. The digest of all that is approved with it: type, parameters,
-    request, connector and its revision. 64 hexadecimal digits.
+    request, and the connector with its revision, `risk` and `http`. 64
+    hexadecimal digits.
     """
     connector: _builtins.str
     """Output only. The connector that carries it out; empty if none does.

@@ -72,7 +72,8 @@ class ActionServiceServicer:
     def CreateAction(self, request, context):
         """Proposes an action that a person asks for (AIP-133): it waits for approval
         like any other. FAILED_PRECONDITION unless the session is
-        AWAITING_CONFIRMATION, its exception PENDING, and its actions fewer than 100.
+        AWAITING_CONFIRMATION, its exception PENDING, and its actions fewer than 100
+        and, with this one, at most 1 MiB together.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

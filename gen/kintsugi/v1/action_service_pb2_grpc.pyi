@@ -39,7 +39,8 @@ class ActionServiceStub:
     CreateAction: _grpc.UnaryUnaryMultiCallable[_action_service_pb2.CreateActionRequest, _action_pb2.Action]
     """Proposes an action that a person asks for (AIP-133): it waits for approval
     like any other. FAILED_PRECONDITION unless the session is
-    AWAITING_CONFIRMATION, its exception PENDING, and its actions fewer than 100.
+    AWAITING_CONFIRMATION, its exception PENDING, and its actions fewer than 100
+    and, with this one, at most 1 MiB together.
     """
     GetAction: _grpc.UnaryUnaryMultiCallable[_action_service_pb2.GetActionRequest, _action_pb2.Action]
     """Answers one action (AIP-131)."""
@@ -66,7 +67,8 @@ class ActionServiceAsyncStub(ActionServiceStub):
     CreateAction: _aio.UnaryUnaryMultiCallable[_action_service_pb2.CreateActionRequest, _action_pb2.Action]  # type: ignore[assignment]
     """Proposes an action that a person asks for (AIP-133): it waits for approval
     like any other. FAILED_PRECONDITION unless the session is
-    AWAITING_CONFIRMATION, its exception PENDING, and its actions fewer than 100.
+    AWAITING_CONFIRMATION, its exception PENDING, and its actions fewer than 100
+    and, with this one, at most 1 MiB together.
     """
     GetAction: _aio.UnaryUnaryMultiCallable[_action_service_pb2.GetActionRequest, _action_pb2.Action]  # type: ignore[assignment]
     """Answers one action (AIP-131)."""
@@ -96,7 +98,8 @@ class ActionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_action_pb2.Action, _abc.Awaitable[_action_pb2.Action]]:
         """Proposes an action that a person asks for (AIP-133): it waits for approval
         like any other. FAILED_PRECONDITION unless the session is
-        AWAITING_CONFIRMATION, its exception PENDING, and its actions fewer than 100.
+        AWAITING_CONFIRMATION, its exception PENDING, and its actions fewer than 100
+        and, with this one, at most 1 MiB together.
         """
 
     @_abc_1.abstractmethod

@@ -169,7 +169,9 @@ class AgentSession(_message.Message):
     number: _builtins.int
     """Output only. A number that people can say aloud: increasing, with gaps."""
     etag: _builtins.str
-    """Output only. Changes when somebody changes the session."""
+    """Output only. Changes when somebody changes the session: also when an action
+    is asked for, approved or rejected.
+    """
     automation: _builtins.str
     """Output only. The automation of its exception; empty if it has none.
     Format: organizations/{organization}/workspaces/{workspace}/automations/{automation}
@@ -184,8 +186,10 @@ class AgentSession(_message.Message):
 
     @_builtins.property
     def actions(self) -> _containers.RepeatedCompositeFieldContainer[_action_pb2.Action]:
-        """Output only. The actions, oldest first, with what came of each. Left out of
-        lists: ListActions lists them.
+        """Output only. The actions, oldest first, with what came of each. Together
+        they have at most 1 MiB, besides what came of them: what an agent proposes
+        beyond that is left to people, without its parameters. Left out of lists:
+        ListActions lists them.
         """
 
     @_builtins.property

@@ -249,7 +249,7 @@ class ExecuteActionsRequest(_message.Message):
     note: _builtins.str
     """Optional. What was done besides, or is to be known about it: it becomes the
     `resolution_note` of the exception, and so the guide entry that is drafted.
-    At most 64 KiB. Example: "added the missing total of invoice 1003"
+    Of several approvals the last one's counts. At most 64 KiB. Example: "added the missing total of invoice 1003"
     """
     validate_only: _builtins.bool
     """Optional. Only tells whether it could be done, and changes nothing

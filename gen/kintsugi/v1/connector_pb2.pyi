@@ -60,8 +60,8 @@ class Connector(_message.Message):
     unless said otherwise.
     """
     revision: _builtins.int
-    """Output only. Counts its changes, from 1. An action that was proposed with
-    another one is no longer what was approved.
+    """Output only. Counts the changes of `risk` and `http`, from 1. An action
+    that was proposed with others is no longer what was approved.
     """
     etag: _builtins.str
     """Output only on reads; on an update, optional: the etag that was read. If
@@ -133,9 +133,12 @@ class HttpRequest(_message.Message):
         HEADER_FIELD_NUMBER: _builtins.int
         SCHEME_FIELD_NUMBER: _builtins.int
         secret: _builtins.str
-        """Required. Where the secret is: `env:NAME`, where the name begins with
-        `KINTSUGI_SECRET_`, or `file:NAME` in the directory of the setting
-        `secrets_dir`. Example: env:KINTSUGI_SECRET_BILLING
+        """Required. Where the secret is: `file:NAME`, the file
+        `{organization}/{workspace}/NAME` in the directory of the setting
+        `secrets_dir`, where these are the workspace of the connector; or
+        `env:NAME`, where the name begins with `KINTSUGI_SECRET_`, which only
+        `organizations/local/workspaces/default` may send.
+        Example: env:KINTSUGI_SECRET_BILLING
         """
         header: _builtins.str
         """Optional. The header that it is sent in; `Authorization` unless said

@@ -5,13 +5,10 @@ How one becomes an action, and what it may do, is decided elsewhere.
 
 from collections.abc import Mapping
 
-from server.domain.action_types import MANUAL_REVIEW, RETRY_RUN
+from server.domain.action_types import MANUAL_REVIEW, RETRY_RUN, is_waited_for
 from server.operations.proposals import Proposed
 from server.sessions.reasoners.choice import Candidate, title
 from server.sessions.reasoners.findings import Guide, Past
-
-_WAITING = "exec"
-"""What `extra.retry` says where `kintsugi exec` waits for its run."""
 
 _LONGEST = 4_000
 """Bytes of a description; it has at most 4 KiB."""
@@ -25,7 +22,7 @@ def proposed(candidate: Candidate | None, extra: Mapping[str, str], target: str)
     The action that the guide entry names, or else a review by a person, who is told what helped
     before; and to run the job again, where somebody waits for that.
     """
-    is_waiting = extra.get("retry") == _WAITING
+    is_waiting = is_waited_for(extra)
     first = _first(candidate, target, is_waiting=is_waiting)
     if not is_waiting or first.action_type == RETRY_RUN:
         return [first]

@@ -1,0 +1,24 @@
+"""The SQL of a standing approval: what a guide entry in use says may be done by itself.
+
+Who approves what is decided in `domain/policy.py`.
+"""
+
+from sqlalchemy import text
+
+from server.store.query import Query
+
+STANDING = Query(
+    text(
+        """
+        SELECT used.action_type, used.action_parameters
+        FROM guide_entries AS entry
+        JOIN guide_entry_revisions AS used ON used.workspace = entry.workspace
+            AND used.id = entry.id AND used.major = entry.approved AND used.minor = 0
+        WHERE entry.workspace = :workspace AND entry.id = :id AND entry.automation = :automation
+            AND entry.fingerprint = :fingerprint AND entry.approved > 0 AND NOT entry.deleted
+            AND used.self_resolving
+        """
+    )
+)
+"""The action type and parameters of the version in use of an entry, if it is self-resolving and of
+the `automation` and `fingerprint`."""
