@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from kintsugi.v1 import action_pb2 as pb
 from kintsugi.v1 import agent_session_pb2, connector_pb2, exception_pb2
-from kintsugi.v1.risk_pb2 import RISK_MEDIUM, RISK_UNSPECIFIED, Risk
+from kintsugi.v1.risk_pb2 import RISK_LOW, RISK_MEDIUM, RISK_UNSPECIFIED, Risk
 
 from server.domain.action_types import ACTION_TYPES, RETRY_RUN, ActionType
 from server.domain.digests import digest_of
@@ -42,6 +42,7 @@ class Proposed(NamedTuple):
     - `risk`: the least; that of its connector, or the built-in one, applies if it is higher.
     - `guide_entry`: the full name of the entry that it came from.
     - `is_standing`: that entry's version in use is self-resolving, and has the fingerprint.
+    - `connector`, `connector_revision`: the id and revision that its approver saw, if there was one.
     - `replaces`: the full name of the action that it repeats.
     """
 
@@ -53,7 +54,19 @@ class Proposed(NamedTuple):
     risk: "Risk.ValueType" = RISK_UNSPECIFIED
     guide_entry: str = ""
     is_standing: bool = False
+    connector: str = ""
+    connector_revision: int = 0
     replaces: str = ""
+
+    def standing_risk(self, action: pb.Action) -> "Risk.ValueType | None":
+        """The highest risk that was approved in advance for the action that came of it.
+
+        None if nothing was: it repeats one, or another connector would carry it out than was seen.
+        """
+        seen = (self.connector, self.connector_revision)
+        is_seen = seen == (action.connector.rpartition("/")[2], action.connector_revision)
+        holds = self.is_standing and is_seen and not self.replaces
+        return (self.risk or RISK_LOW) if holds else None
 
 
 def propose(

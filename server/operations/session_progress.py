@@ -124,7 +124,7 @@ def _propose_all(
             None,
             risk=action.risk,
             automated=action.automated,
-            is_standing=each.is_standing and not each.replaces,
+            standing_risk=each.standing_risk(action),
         )
         if decision.approves:
             turn.approve(action, decision)
