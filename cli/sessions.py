@@ -54,9 +54,7 @@ def list_(*, limit: int, matching: str, order_by: str, ids: bool, as_json: bool)
 
 @sessions.command()
 @click.argument("exception")
-@click.option(
-    "--watch", "is_watched", is_flag=True, help="Watch it to its end, or the one that is at it."
-)
+@click.option("--watch", "is_watched", is_flag=True, help="Watch it, or the one there is.")
 @_as_json
 def start(*, exception: str, is_watched: bool, as_json: bool) -> int:
     """Have an agent look into an exception."""

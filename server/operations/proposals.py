@@ -42,7 +42,7 @@ class Proposed(NamedTuple):
     - `risk`: the least; that of its connector, or the built-in one, applies if it is higher.
     - `guide_entry`: the full name of the entry that it came from.
     - `is_standing`: that entry's version in use is self-resolving, and has the fingerprint.
-    - `connector`, `connector_revision`: the id and revision that its approver saw, if there was one.
+    - `connector`, `connector_revision`: the one that its approver saw, if any.
     - `replaces`: the full name of the action that it repeats.
     """
 

@@ -118,6 +118,18 @@ def _newest(*matching: ColumnElement[bool]) -> Select[Any]:
     )
 
 
+def _by_people(resolved: Any) -> ColumnElement[bool]:
+    """Whether a person wrote a resolution's note: in an agent's stands what was said to its
+    session, or what the service itself makes of the actions."""
+    s = agent_sessions.c
+    said = exists().where(
+        s.workspace == _WORKSPACE,
+        s.exception == resolved.id,
+        s.note == resolved.resolution_note,
+    )
+    return or_(not_(resolved.resolver.startswith("agents/")), said)
+
+
 def _of_pattern() -> Query:
     recent = _newest(*_OF_PATTERN).subquery()
     r = recent.c
@@ -131,18 +143,6 @@ def _of_pattern() -> Query:
 
 OF_PATTERN = _of_pattern()
 """The newest others of the pattern: id, automation, state, guide entry, resolver, people's note."""
-
-
-def _by_people(resolved: Any) -> ColumnElement[bool]:
-    """Whether a person wrote a resolution's note: in an agent's stands what was said to its
-    session, or what the service itself makes of the actions."""
-    s = agent_sessions.c
-    said = exists().where(
-        s.workspace == _WORKSPACE,
-        s.exception == resolved.id,
-        s.note == resolved.resolution_note,
-    )
-    return or_(not_(resolved.resolver.startswith("agents/")), said)
 
 
 def _tried() -> Query:

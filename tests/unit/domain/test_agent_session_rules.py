@@ -16,7 +16,8 @@ SIGNAL = {"title": "PaymentBatchFailed", "message": "3 of 40 payments failed"}
     [
         ({"exception": EXCEPTION}, []),
         ({"signal": SIGNAL}, []),
-        ({"signal": SIGNAL, "agent": "agents/billing_agent.v2"}, []),
+        ({"signal": SIGNAL, "agent": "agents/resolution_agent"}, []),
+        ({"signal": SIGNAL, "agent": "agents/other"}, ["agent"]),
         ({}, ["exception"]),
         ({"exception": EXCEPTION, "signal": SIGNAL}, ["exception"]),
         ({"exception": "organizations/local/workspaces/other/exceptions/x"}, ["exception"]),
