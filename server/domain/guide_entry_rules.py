@@ -66,13 +66,14 @@ def why_not_standing(entry: pb.GuideEntry, connector: connector_pb2.Connector | 
     """Why nobody may approve in advance what an entry does by itself; empty if one may."""
     if unknown := unknown_action(entry, connector):
         return f"its action_type {unknown}"
-    risk = connector.risk if connector else ACTION_TYPES[entry.action_type].risk
-    if risk > (least := entry.action_risk or RISK_LOW):
+    if connector is None:
+        return ""
+    if connector.risk > (most := entry.action_risk or RISK_LOW):
         return (
-            f"{entry.action_type} has {_label(risk)} risk, and the entry allows {_label(least)}:"
-            " to let it resolve by itself, set `action_risk`"
+            f"{entry.action_type} has {_label(connector.risk)} risk, and the entry allows"
+            f" {_label(most)}: to let it resolve by itself, set `action_risk`"
         )
-    if connector is not None and has_free_text(connector.http):
+    if has_free_text(connector.http):
         return (
             f"the connector of {entry.action_type} sends the message or the extra of an exception,"
             " which is never approved in advance"

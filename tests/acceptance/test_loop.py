@@ -114,6 +114,7 @@ def test_what_was_approved_once_resolves_the_next_one_by_itself(
     resolved = rest.wait(first["name"], "EXCEPTION_STATE_RESOLVED")
     assert resolved["resolver"] == "agents/resolution_agent"
     assert resolved["resolution_guide_entry"] == entry["name"]
+    assert resolved["resolution_note"] == "Have the billing system restate the batch."
 
     second = failure(rest, automation, 8)
     rest.wait(second["name"], "EXCEPTION_STATE_RESOLVED")

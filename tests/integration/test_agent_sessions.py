@@ -354,7 +354,7 @@ def test_a_session_is_cancelled_at_once(client: Client, worker: Worker, state: i
     assert get(client, session.name) == cancelled
     thread = client.list_events(session.thread, filter="kind = COMPLETION_RESPONSE")
     assert [each.completion_response.content for each in thread.events] == [
-        "Cancelled: users/local cancelled it: not now"
+        "Cancelled: `users/local cancelled it: not now`"
     ]
     assert not thread.events[0].completion_response.error
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from kintsugi.v1 import agent_session_pb2 as pb
 from kintsugi.v1 import exception_pb2
-from kintsugi.v1.risk_pb2 import RISK_MEDIUM
+from kintsugi.v1.risk_pb2 import RISK_MEDIUM, RISK_UNSPECIFIED
 
 from server.sessions import execution, runtime
 from server.sessions.reasoner import Proposed, Work
@@ -328,3 +328,22 @@ def test_the_audit_has_each_analysis_with_its_tokens(database, sessions):
         ).fetchall()
     tokens = {"total_prompt_tokens": 3, "total_completion_tokens": 4}
     assert rows == [("agents/resolution_agent", session.name, tokens)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"risk": RISK_UNSPECIFIED},
+        {"connector_revision": 2},
+        {"connector": "other"},
+        {"replaces": "agentSessions/s/actions/a"},
+    ],
+)
+def test_what_is_not_what_was_approved_in_advance_waits(database, sessions, target, other):
+    sessions.connect(target)
+    seen = {"connector": "reprocess", "connector_revision": 1, "risk": RISK_MEDIUM}
+    standing = REPROCESS._replace(is_standing=True, **(seen | other))
+    with working(database, Said(standing)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+    assert states(session) == ["PROPOSED"]
+    assert target.keys == []
