@@ -148,8 +148,7 @@ def _answer(session: pb.AgentSession) -> str:
     numbers = [str(1 + list(session.actions).index(each)) for each in can_be]
     several = len(numbers) > 1
     which = f"action{'s' if several else ''} {', '.join(numbers)}"
-    everything = "all" if len(proposed(session)) > 1 else "it"
-    no = f"n: reject {everything}, which ends the session"
+    no = "n: reject all, which ends the session"
     how = f"[y; {no}{'; or which' if several else ''}; Enter: later]"
     answer: str = click.prompt(f"Approve {which}? {how}", default="", show_default=False)
     return {"yes": "y", "no": "n"}.get(answer.strip().lower(), answer.strip().lower())

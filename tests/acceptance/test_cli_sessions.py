@@ -153,7 +153,7 @@ def test_who_may_not_approve_is_told_once_and_watches_on(
     responder = SimpleNamespace(env=failed.stack.env | {"KINTSUGI_TOKEN": token})
     watched = watch("start", failed.id, "--watch", at=responder)
     assert until(lambda: "Approve action" in watched.shown, 60), watched.shown
-    assert "n: reject it, which ends the session" in watched.shown
+    assert "n: reject all, which ends the session" in watched.shown
     watched.type("y\n\n")
     assert until(lambda: "execute_agent_remediation" in watched.shown, 60), watched.shown
     failed.mend()
