@@ -5,7 +5,7 @@ What a connector may say is in the service's documentation; here it comes from a
 
 import json
 import os
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 import click
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _SECONDS = 330.0
 """What a call of `test --send` may take: an attempt takes at most 300 s."""
+
+_NOT_EDITED: Final = ("name", "revision", "create_time", "update_time")
+"""What `edit` doesn't take; with the etag it changes what was shown, and nothing newer."""
 
 _connector = click.argument("connector")
 _file = click.option(
@@ -57,8 +60,8 @@ def list_(*, matching: str, as_json: bool) -> None:
         for one in found:
             click.echo(json_line(one))
         return
-    rows = [(_id(one), one.action_type, _request(one), one.title) for one in found]
-    print_rows(("id", "action type", "request", "title"), rows)
+    rows = [(_id(one), one.action_type, _risk(one), _request(one), one.title) for one in found]
+    print_rows(("id", "action type", "risk", "request", "title"), rows)
 
 
 @connectors.command()
@@ -69,6 +72,8 @@ def show(*, connector: str, as_json: bool) -> None:
     from cli.connector_client import ConnectorClient
 
     found = ConnectorClient.from_environment().get(names.connector(connector))
+    for field in () if as_json else _NOT_EDITED:
+        found.ClearField(field)
     _print(found, as_json=as_json)
 
 
@@ -171,6 +176,14 @@ def _done(connector: "pb.Connector", what: str, *, as_json: bool) -> None:
 
 def _id(connector: "pb.Connector") -> str:
     return connector.name.rpartition("/")[2]
+
+
+def _risk(connector: "pb.Connector") -> str:
+    from kintsugi.v1.risk_pb2 import Risk
+
+    from cli.screen import enum_label
+
+    return enum_label(Risk, connector.risk, "RISK_")
 
 
 def _request(connector: "pb.Connector") -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from kintsugi.v1 import guide_entry_pb2 as pb
 from kintsugi.v1 import guide_entry_service_pb2 as service
-from kintsugi.v1.risk_pb2 import Risk
+from kintsugi.v1.risk_pb2 import RISK_LOW, Risk
 from rich.table import Table
 from rich.text import Text
 
@@ -56,6 +56,16 @@ def print_change(entry: pb.GuideEntry, done: str) -> None:
     """`done` may have a place for the version."""
     words = Text(done.format(entry.version), COLOURS.get(state(entry), ""))
     new_console().print(words, Text(id_line(entry)), plain(entry.title))
+
+
+def action(entry: pb.GuideEntry) -> str:
+    """`this lets retry_run run by itself, with LOW risk`, or that it is proposed."""
+    risk = enum_label(Risk, entry.action_risk or RISK_LOW, "RISK_")
+    said = json_line(entry.action_parameters) if entry.action_parameters.fields else ""
+    what = f"{entry.action_type} {said}".rstrip()
+    if entry.self_resolving:
+        return f"this lets {what} run by itself, with {risk} risk at most"
+    return f"this proposes {what}, which somebody approves each time"
 
 
 def print_history(versions: Sequence[pb.GuideEntry]) -> None:

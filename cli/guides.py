@@ -30,6 +30,8 @@ FIELDS = {
 }
 """What can be edited, and the field that it is."""
 
+RISKS = ("low", "medium", "high", "critical")
+
 _MOST_BYTES = 1024 * 1024
 
 _guide = click.argument("guide")
@@ -103,9 +105,13 @@ def show(*, guide: str, version: str, as_json: bool) -> None:
 def approve(*, guide: str, self_resolving: bool, as_json: bool) -> None:
     """Approve the newest version: it is the one in use."""
 
+    from cli import guide_table
+
     def act(client: "GuideClient", entry: "pb.GuideEntry") -> "pb.GuideEntry":
         if self_resolving and not entry.self_resolving:
             entry = client.edit(entry, {"self_resolving": True})
+        if entry.action_type and not as_json:
+            say(guide_table.action(entry))
         return client.approve(entry)
 
     _change(guide, act, "approved as {}", as_json=as_json)
@@ -127,9 +133,17 @@ def reject(*, guide: str, as_json: bool) -> None:
 @click.option("--code", help="Code that shows how.")
 @click.option("--notes", help="What else to know.")
 @click.option("--action-type", help="The action that resolves it: `retry_run`.")
+@click.option("--action-risk", type=click.Choice(RISKS), help="The most that may go wrong with it.")
 @click.option("--action-parameters", metavar="JSON", help='Those of the action: {"batch": "b-7"}.')
 @_as_json
-def edit(*, guide: str, as_json: bool, action_parameters: str | None, **texts: str | None) -> None:
+def edit(
+    *,
+    guide: str,
+    as_json: bool,
+    action_risk: str | None,
+    action_parameters: str | None,
+    **texts: str | None,
+) -> None:
     """Change what a guide entry says: a new version, to be approved.
 
     A text of `-` is read from standard input; an empty one unsets the field. Without any of them,
@@ -142,6 +156,8 @@ def edit(*, guide: str, as_json: bool, action_parameters: str | None, **texts: s
     }
     if action_parameters is not None:
         given["action_parameters"] = struct(action_parameters, "--action-parameters")
+    if action_risk is not None:
+        given["action_risk"] = f"RISK_{action_risk.upper()}"
     piped = [field for field, text in given.items() if text == "-"]
     if len(piped) > 1:
         raise click.UsageError("Only one text can be read from standard input.")

@@ -53,6 +53,15 @@ class SessionClient(ServiceClient[AgentSessionServiceStub]):
         )
         return self._call(self._stub.CreateAgentSession, request)
 
+    def started(self, exception: str) -> pb.AgentSession:
+        """A new session, or the one that the exception has."""
+        try:
+            return self.start(exception)
+        except ServiceError as error:
+            if error.code is not grpc.StatusCode.ALREADY_EXISTS:
+                raise
+            return self.find(exception)
+
     def approve(
         self, session: pb.AgentSession, actions: Sequence[action_pb2.Action], note: str
     ) -> pb.AgentSession:

@@ -109,9 +109,10 @@ def _fields(session: pb.AgentSession) -> Iterator[tuple[str, str]]:
     yield "thread", session.thread
     yield "agent", session.agent
     yield "started", f"{when(session.create_time)} by {session.creator}"
-    for label in ("expire_time", "end_time"):
-        if session.HasField(label):
-            yield label.removesuffix("_time"), f"{getattr(session, label).ToJsonString()}"
+    if session.HasField("expire_time"):
+        yield "expires", f"{session.expire_time.ToDatetime():%Y-%m-%d %H:%M:%S} UTC"
+    if session.HasField("end_time"):
+        yield "ended", when(session.end_time)
     if session.error:
         yield "error", session.error
     yield from _found_out(session.analysis)

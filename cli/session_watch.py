@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import click
+import grpc
 from kintsugi.v1 import action_pb2, event_pb2
 from kintsugi.v1 import agent_session_pb2 as pb
 
@@ -126,8 +127,15 @@ class Watch:
                 say(f"later: {_command('approve', self.session)}")
         except click.ClickException as error:
             say(error.message)
-            self._shown.clear()
-            self._said.put(None)
+            self._go_on(error)
+
+    def _go_on(self, error: click.ClickException) -> None:
+        """Asks again, unless the service has refused it for good."""
+        if isinstance(error, ServiceError) and not error.transient:
+            self.asks = self.asks and error.code is not grpc.StatusCode.PERMISSION_DENIED
+            return
+        self._shown.clear()
+        self._said.put(None)
 
     def _tell(self, text: str) -> None:
         self._conversation.end_line()
@@ -140,7 +148,8 @@ def _answer(session: pb.AgentSession) -> str:
     numbers = [str(1 + list(session.actions).index(each)) for each in can_be]
     several = len(numbers) > 1
     which = f"action{'s' if several else ''} {', '.join(numbers)}"
-    how = f"[y/n{', or which' if several else ''}, Enter: later]"
+    no = "n: reject all, which ends the session"
+    how = f"[y; {no}{'; or which' if several else ''}; Enter: later]"
     answer: str = click.prompt(f"Approve {which}? {how}", default="", show_default=False)
     return {"yes": "y", "no": "n"}.get(answer.strip().lower(), answer.strip().lower())
 

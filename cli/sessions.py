@@ -54,15 +54,16 @@ def list_(*, limit: int, matching: str, order_by: str, ids: bool, as_json: bool)
 
 @sessions.command()
 @click.argument("exception")
-@click.option("--watch", "is_watched", is_flag=True, help="Watch it to its end.")
+@click.option("--watch", "is_watched", is_flag=True, help="Watch it, or the one there is.")
 @_as_json
 def start(*, exception: str, is_watched: bool, as_json: bool) -> int:
     """Have an agent look into an exception."""
     from cli.session_client import SessionClient
 
-    session = SessionClient.from_environment().start(names.exception(exception))
+    client, name = SessionClient.from_environment(), names.exception(exception)
     if is_watched:
-        return _watch(session)
+        return _watch(client.started(name))
+    session = client.start(name)
     _print(session, "started", as_json=as_json)
     return 0
 

@@ -32,12 +32,17 @@ FINAL = frozenset({SUCCEEDED, FAILED, UNKNOWN, REJECTED, EXPIRED, CANCELLED})
 
 def move(state: State, target: State) -> State:
     """The target. Raises IllegalTransition where it can't be reached in one step."""
+    if state in FINAL:
+        raise IllegalTransition(f"the action is {label(state)}")
     if target not in _NEXT.get(state, ()):
-        raise IllegalTransition(f"an action that is {label(state)} can't become {label(target)}")
+        raise IllegalTransition(f"an action that is {_name(state)} can't become {_name(target)}")
     return target
 
 
 def label(state: State) -> str:
     """`REJECTED, which is final`"""
-    name = pb.Action.State.Name(state).removeprefix("STATE_")
-    return f"{name}, which is final" if state in FINAL else name
+    return f"{_name(state)}, which is final" if state in FINAL else _name(state)
+
+
+def _name(state: State) -> str:
+    return pb.Action.State.Name(state).removeprefix("STATE_")

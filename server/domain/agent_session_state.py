@@ -33,14 +33,19 @@ FINAL = frozenset({COMPLETED, FAILED, CANCELLED, EXPIRED})
 
 def move(state: State, target: State) -> State:
     """The target. Raises IllegalTransition where it can't be reached in one step."""
+    if state in FINAL:
+        raise IllegalTransition(f"the agent session is {label(state)}")
     if target not in _NEXT.get(state, ()):
         raise IllegalTransition(
-            f"an agent session that is {label(state)} can't become {label(target)}"
+            f"an agent session that is {_name(state)} can't become {_name(target)}"
         )
     return target
 
 
 def label(state: State) -> str:
     """`COMPLETED, which is final`"""
-    name = pb.AgentSession.State.Name(state).removeprefix("STATE_")
-    return f"{name}, which is final" if state in FINAL else name
+    return f"{_name(state)}, which is final" if state in FINAL else _name(state)
+
+
+def _name(state: State) -> str:
+    return pb.AgentSession.State.Name(state).removeprefix("STATE_")

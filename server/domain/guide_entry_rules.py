@@ -5,12 +5,14 @@ Which fields are required, and how large they may be, is declared in the protos.
 
 from collections.abc import Iterator
 
-from kintsugi.v1 import action_pb2, exception_pb2
+from kintsugi.v1 import action_pb2, connector_pb2, exception_pb2
 from kintsugi.v1 import guide_entry_pb2 as pb
+from kintsugi.v1.risk_pb2 import RISK_LOW, Risk
 
-from server.domain.action_types import BY_PEOPLE, FORM, is_action_type
+from server.domain.action_types import ACTION_TYPES, BY_PEOPLE, FORM, is_action_type
 from server.domain.errors import Violation
 from server.domain.names import AutomationName, ExceptionName, RunName, WorkspaceName
+from server.domain.request_template import has_free_text
 
 _LONGEST_TITLE = 120
 """Characters of a drafted title; they have at most 480 bytes."""
@@ -40,6 +42,47 @@ def draft(exception: exception_pb2.Exception, action: action_pb2.Action) -> pb.G
         action_type=action.action_type,
         action_parameters=action.parameters,
     )
+
+
+def is_other_action(one: pb.GuideEntry, other: pb.GuideEntry) -> bool:
+    """Whether they don't do the same."""
+    return any(
+        getattr(one, field) != getattr(other, field)
+        for field in ("action_type", "action_parameters", "action_risk")
+    )
+
+
+def unknown_action(entry: pb.GuideEntry, connector: connector_pb2.Connector | None) -> str:
+    """What is wrong where nothing is known to carry out its action; empty if something is.
+
+    `connector` is the one of the action's type, if the workspace has one.
+    """
+    if connector is not None or entry.action_type in ACTION_TYPES:
+        return ""
+    return f"is {entry.action_type}, which isn't built in, and no connector carries it out"
+
+
+def why_not_standing(entry: pb.GuideEntry, connector: connector_pb2.Connector | None) -> str:
+    """Why nobody may approve in advance what an entry does by itself; empty if one may."""
+    if unknown := unknown_action(entry, connector):
+        return f"its action_type {unknown}"
+    if connector is None:
+        return ""
+    if connector.risk > (most := entry.action_risk or RISK_LOW):
+        return (
+            f"{entry.action_type} has {_label(connector.risk)} risk, and the entry allows"
+            f" {_label(most)}: to let it resolve by itself, set `action_risk`"
+        )
+    if has_free_text(connector.http):
+        return (
+            f"the connector of {entry.action_type} sends the message or the extra of an exception,"
+            " which is never approved in advance"
+        )
+    return ""
+
+
+def _label(risk: Risk.ValueType) -> str:
+    return Risk.Name(risk).removeprefix("RISK_")
 
 
 def _title(message: str) -> str:

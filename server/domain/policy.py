@@ -40,19 +40,19 @@ def decide(
     *,
     risk: Risk.ValueType,
     automated: bool,
-    is_standing: bool,
+    standing_risk: Risk.ValueType | None,
 ) -> Decision:
     """Whether a policy approves an action, or a person has to.
 
-    `is_standing` says that a person approved such actions in advance, with a guide entry: that
-    holds in every mode but DISABLED. `threshold` is the highest risk that the agent may take;
-    None means none.
+    `standing_risk` is the highest that a person approved in advance, with a guide entry: that holds
+    in every mode but DISABLED. `threshold` is the highest risk that the agent may take. None means
+    none.
     """
     if not automated:
         return _left_to_people("it is done by a person")
     if mode is Mode.DISABLED:
         return _left_to_people("the agent is disabled")
-    if is_standing:
+    if standing_risk is not None and RISK_UNSPECIFIED < risk <= standing_risk:
         return Decision(GUIDE_ENTRY, "its guide entry may resolve by itself")
     if mode is Mode.SHADOW:
         return _left_to_people("the agent is in shadow mode")

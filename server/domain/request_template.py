@@ -32,6 +32,7 @@ MAX_HEADER = 4096
 _DEEPEST = 64
 _MOST_ENTITIES = 16
 _BAD_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_FREE_TEXT = ("exception.message", "exception.extra.")
 _EXCEPTION_FIELDS = ("name", "run", "automation", "message", "execution_id", "number")
 
 
@@ -102,6 +103,18 @@ def violations(http: connector_pb2.HttpRequest) -> list[Violation]:
     for name, text in http.headers.items():
         found += _problems(f"headers.{name}", _parse_header, text)
     return found
+
+
+def has_free_text(http: connector_pb2.HttpRequest) -> bool:
+    """Whether a valid request has a place for what whoever raises an exception words freely."""
+    body: list[Part] = []
+    _with_texts(_parse_body(http.body), lambda text: body.extend(parse(text)))
+    url = UrlTemplate.parse(http.url).places
+    headers = [part for text in http.headers.values() for part in _parse_header(text)]
+    return any(
+        isinstance(part, Place) and part.key.startswith(_FREE_TEXT)
+        for part in (*url, *headers, *body)
+    )
 
 
 def _problems(field: str, parsed: Callable[[str], Any], text: str) -> list[Violation]:

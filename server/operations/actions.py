@@ -97,7 +97,7 @@ def _check(
         what = f"the agent session has {len(opened.actions)} actions, which is the most"
         raise IllegalTransition(what).about(opened.name)
     type = proposed.action_type
-    connectors = connectors_for(opened.transaction, opened.workspace, opened.name, [type])
+    connectors = connectors_for(opened.transaction, opened.workspace, opened.name.parent, [type])
     if not is_known(type, connectors):
         what = f"there is no action type {type!r}, and no connector for it"
         raise InvalidFields([("action.action_type", what)])

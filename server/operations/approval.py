@@ -94,7 +94,7 @@ def _check_as_shown(
     opened: OpenedSession, chosen: Sequence[Action], exception: exception_pb2.Exception | None
 ) -> None:
     types = (action.action_type for action in chosen)
-    connectors = connectors_for(opened.transaction, opened.workspace, opened.name, types)
+    connectors = connectors_for(opened.transaction, opened.workspace, opened.name.parent, types)
     for action in chosen:
         if why := why_changed(action, exception, connectors):
             raise _refused(action, f"is no longer what was shown ({why}); propose it anew")

@@ -10,13 +10,20 @@ from typing import Any, Protocol
 from kintsugi.v1 import action_pb2, exception_pb2
 from kintsugi.v1 import guide_entry_pb2 as pb
 from kintsugi.v1 import guide_entry_service_pb2 as service
+from kintsugi.v1.connector_pb2 import Connector
 
 from server.domain import guide_entry_state
 from server.domain.access import APPROVE_GUIDE_ENTRIES
 from server.domain.call import current_call
-from server.domain.errors import InvalidFields, PermissionLacking
+from server.domain.errors import IllegalTransition, InvalidFields, PermissionLacking
 from server.domain.fingerprint import fingerprint
-from server.domain.guide_entry_rules import draft, violations
+from server.domain.guide_entry_rules import (
+    draft,
+    is_other_action,
+    unknown_action,
+    violations,
+    why_not_standing,
+)
 from server.domain.guide_entry_state import DRAFT, Standing
 from server.domain.ids import new_id
 from server.domain.names import (
@@ -25,6 +32,7 @@ from server.domain.names import (
     RunName,
     WorkspaceName,
 )
+from server.operations.proposals import connectors_for
 from server.resources.collection import Also, Collection, nothing_else
 from server.resources.guide_entry import GUIDE_ENTRY
 from server.store.changes import MutationRequest, change_parameters, once
@@ -33,6 +41,8 @@ from server.store.guide_entries import (
     KEEP_REVISION,
     LEARN,
     MESSAGE,
+    OWN_WORDS,
+    SEE,
     create_statement,
     draft_statement,
 )
@@ -56,6 +66,7 @@ def create(entries: GuideEntries, request: service.CreateGuideEntryRequest) -> p
         recording = change_parameters(request, f"{parent}/guideEntries")
         row = _row(workspace, parent, request.guide_entry)
         with store.database.transaction() as transaction:
+            _check_known(transaction, workspace, parent.parent, request.guide_entry)
             row["fingerprint"] = _fingerprint(transaction, workspace, request.guide_entry)
             [created] = transaction.all(_CREATE, row | recording)
             _keep_revision(transaction, workspace, row["id"])
@@ -94,10 +105,18 @@ def draft_of(
     return _read(parent, created)
 
 
+def own_words(transaction: Transaction, workspace: str, entry: str) -> str:
+    """What an entry in use says is to be done, by its name; empty where it says nothing."""
+    id = entry.rpartition("/")[2]
+    found = transaction.one(OWN_WORDS, {"workspace": workspace, "id": id})
+    return str(found[0]) if found else ""
+
+
 def update(entries: GuideEntries, request: service.UpdateGuideEntryRequest) -> pb.GuideEntry:
     """Changes what an entry says; that is its next version, and has to be approved.
 
-    Raises PermissionLacking where `self_resolving` changes, and the caller may not approve.
+    Where the action changes, and the caller may not approve, it no longer resolves by itself.
+    Raises PermissionLacking where they change `self_resolving`.
     """
     name = GuideEntryName.parse(request.guide_entry.name)
     workspace = entries.store.workspace_key(name.parent.parent)
@@ -105,22 +124,36 @@ def update(entries: GuideEntries, request: service.UpdateGuideEntryRequest) -> p
     def also(
         transaction: Transaction, before: pb.GuideEntry, after: pb.GuideEntry
     ) -> Sequence[str]:
-        if after.self_resolving != before.self_resolving:
-            _check_may_approve(name.parent.parent)
+        _check_known(transaction, workspace, name.parent.parent, after)
+        if after.self_resolving and not before.self_resolving:
             _learn(transaction, workspace, name, after)
         _keep_revision(transaction, workspace, name.id)
         return ()
 
-    move = _moving(guide_entry_state.revise)
-    return entries.update(
-        name, request.guide_entry, request, also=also, revise=lambda _, entry: move(entry)
-    )
+    def revise(before: pb.GuideEntry, after: pb.GuideEntry) -> None:
+        if after.self_resolving != before.self_resolving:
+            _check_may_approve(name.parent.parent)
+        elif is_other_action(before, after) and not _may_approve(name.parent.parent):
+            after.self_resolving = False
+        _moving(guide_entry_state.revise)(after)
+
+    return entries.update(name, request.guide_entry, request, also=also, revise=revise)
 
 
 def approve(entries: GuideEntries, request: service.ApproveGuideEntryRequest) -> pb.GuideEntry:
-    """PENDING_APPROVAL → APPROVED, at the next major version."""
+    """PENDING_APPROVAL → APPROVED, at the next major version.
+
+    Raises IllegalTransition where it would resolve by itself what nobody may approve in advance.
+    """
     name = GuideEntryName.parse(request.name)
-    return _move(entries, request, guide_entry_state.approve, _keeping(entries, name))
+    workspace = entries.store.workspace_key(name.parent.parent)
+
+    def also(transaction: Transaction, _: pb.GuideEntry, after: pb.GuideEntry) -> Iterable[str]:
+        _see(transaction, workspace, name, after)
+        _keep_revision(transaction, workspace, name.id)
+        return ()
+
+    return _move(entries, request, guide_entry_state.approve, also)
 
 
 def reject(entries: GuideEntries, request: service.RejectGuideEntryRequest) -> pb.GuideEntry:
@@ -178,9 +211,47 @@ def _keep_revision(transaction: Transaction, workspace: str, id: str) -> None:
 
 def _check_may_approve(workspace: WorkspaceName) -> None:
     """What resolves by itself acts without asking anybody again."""
-    call = current_call()
-    if APPROVE_GUIDE_ENTRIES not in call.memberships[str(workspace)].permissions:
-        raise PermissionLacking(call.principal, APPROVE_GUIDE_ENTRIES)
+    if not _may_approve(workspace):
+        raise PermissionLacking(current_call().principal, APPROVE_GUIDE_ENTRIES)
+
+
+def _may_approve(workspace: WorkspaceName) -> bool:
+    return APPROVE_GUIDE_ENTRIES in current_call().memberships[str(workspace)].permissions
+
+
+def _check_known(
+    transaction: Transaction, workspace: str, parent: WorkspaceName, entry: pb.GuideEntry
+) -> None:
+    """Raises InvalidFields where it would resolve by itself with what there isn't."""
+    if not entry.self_resolving:
+        return
+    connector = _connector(transaction, workspace, parent, entry)
+    if what := unknown_action(entry, connector):
+        raise InvalidFields([("guide_entry.action_type", what)])
+
+
+def _connector(
+    transaction: Transaction, workspace: str, parent: WorkspaceName, entry: pb.GuideEntry
+) -> Connector | None:
+    """What carries out the entry's action."""
+    found = connectors_for(transaction, workspace, parent, [entry.action_type])
+    return found.get(entry.action_type)
+
+
+def _see(
+    transaction: Transaction, workspace: str, name: GuideEntryName, entry: pb.GuideEntry
+) -> None:
+    """Keeps the connector that an approval is about: it holds for that one as it is now."""
+    connector = None
+    if entry.self_resolving:
+        connector = _connector(transaction, workspace, name.parent.parent, entry)
+        if why := why_not_standing(entry, connector):
+            raise IllegalTransition(why).about(name)
+    given = {
+        "connector": connector.name.rpartition("/")[2] if connector else "",
+        "connector_revision": connector.revision if connector else 0,
+    }
+    transaction.one(SEE, {"workspace": workspace, "id": name.id, **given})
 
 
 def _learn(

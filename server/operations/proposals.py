@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from kintsugi.v1 import action_pb2 as pb
 from kintsugi.v1 import agent_session_pb2, connector_pb2, exception_pb2
-from kintsugi.v1.risk_pb2 import RISK_MEDIUM, RISK_UNSPECIFIED, Risk
+from kintsugi.v1.risk_pb2 import RISK_LOW, RISK_MEDIUM, RISK_UNSPECIFIED, Risk
 
 from server.domain.action_types import ACTION_TYPES, RETRY_RUN, ActionType, is_waited_for
 from server.domain.digests import digest_of
 from server.domain.ids import new_id
 from server.domain.json_values import plain
-from server.domain.names import AgentSessionName
+from server.domain.names import AgentSessionName, WorkspaceName
 from server.domain.request_template import render, values_of
 from server.domain.template import RenderFailed
 from server.resources.action import ACTION, content_of
@@ -45,6 +45,7 @@ class Proposed(NamedTuple):
     - `risk`: the least; that of its connector, or the built-in one, applies if it is higher.
     - `guide_entry`: the full name of the entry that it came from.
     - `is_standing`: that entry's version in use is self-resolving, and has the fingerprint.
+    - `connector`, `connector_revision`: the one that its approver saw, if any.
     - `replaces`: the full name of the action that it repeats.
     """
 
@@ -56,7 +57,19 @@ class Proposed(NamedTuple):
     risk: "Risk.ValueType" = RISK_UNSPECIFIED
     guide_entry: str = ""
     is_standing: bool = False
+    connector: str = ""
+    connector_revision: int = 0
     replaces: str = ""
+
+    def standing_risk(self, action: pb.Action) -> "Risk.ValueType | None":
+        """The highest risk that was approved in advance for the action that came of it.
+
+        None if nothing was: it repeats one, or another connector would carry it out than was seen.
+        """
+        seen = (self.connector, self.connector_revision)
+        is_seen = seen == (action.connector.rpartition("/")[2], action.connector_revision)
+        holds = self.is_standing and is_seen and not self.replaces
+        return (self.risk or RISK_LOW) if holds else None
 
 
 def propose(  # noqa: PLR0913 - where, and what
@@ -76,7 +89,7 @@ def propose(  # noqa: PLR0913 - where, and what
     """
     name = AgentSessionName.parse(session.name)
     connectors = connectors_for(
-        transaction, workspace, name, (each.action_type for each in proposed)
+        transaction, workspace, name.parent, (each.action_type for each in proposed)
     )
     made = [action_of(session, exception, connectors, each) for each in proposed]
     made = _bounded(made, MOST_BYTES - size_of(there))
@@ -92,11 +105,11 @@ def size_of(actions: Iterable[pb.Action]) -> int:
 
 
 def connectors_for(
-    transaction: Transaction, workspace: str, session: AgentSessionName, types: Iterable[str]
+    transaction: Transaction, workspace: str, parent: WorkspaceName, types: Iterable[str]
 ) -> Connectors:
     """Those that carry out the types, as they are now."""
     found = transaction.all(_CONNECTORS, {"workspace": workspace, "types": list(set(types))})
-    read = [CONNECTOR.read(connector_pb2.Connector, str(session.parent), row) for row in found]
+    read = [CONNECTOR.read(connector_pb2.Connector, str(parent), row) for row in found]
     return {connector.action_type: connector for connector in read}
 
 

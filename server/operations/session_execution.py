@@ -66,7 +66,7 @@ def begin_sending(
             return None
         exception = turn.exception()
         types = [begun.action_type]
-        connectors = connectors_for(turn.transaction, lease.workspace, lease.name, types)
+        connectors = connectors_for(turn.transaction, lease.workspace, lease.name.parent, types)
         if why := why_changed(begun, exception, connectors):
             _give_up(turn, begun, why)
             return None

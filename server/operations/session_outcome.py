@@ -10,7 +10,7 @@ from kintsugi.v1.action_pb2 import Action
 
 from server.domain import action_state, agent_session_state, exception_state
 from server.domain.json_values import plain
-from server.operations.guide_entries import draft_of
+from server.operations.guide_entries import draft_of, own_words
 from server.operations.proposals import Proposed, propose
 from server.operations.session_turn import GOING_ON, NEVER, Turn
 from server.operations.thread_messages import tell_changed
@@ -98,11 +98,12 @@ def _complete(turn: Turn) -> None:
 
 def _resolve(turn: Turn, exception: exception_pb2.Exception, done: Sequence[Action]) -> None:
     entry = next((action.guide_entry for action in done if action.guide_entry), "")
+    known = own_words(turn.transaction, turn.lease.workspace, entry)
 
     def apply(resolved: exception_pb2.Exception) -> None:
         resolved.state = exception_state.resolve(resolved.state)
         resolved.resolver = turn.session.agent
-        resolved.resolution_note = turn.held.note or _note(done)
+        resolved.resolution_note = turn.held.note or known or _note(done)
         resolved.resolution_guide_entry = entry
 
     resolved = turn.change_exception(exception, apply)

@@ -128,7 +128,9 @@ def _propose_all(
             None,
             risk=action.risk,
             automated=action.automated,
-            is_standing=each.is_standing and _still_stands(turn, exception, action),
+            standing_risk=(
+                each.standing_risk(action) if _still_stands(turn, exception, action) else None
+            ),
         )
         if decision.approves:
             turn.approve(action, decision)

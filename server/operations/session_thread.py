@@ -42,18 +42,19 @@ _ACTION = {
 
 
 def about_session(session: pb.AgentSession) -> list[event_pb2.Event]:
-    """What is said when a session has come to the state that it is in; the last of it, that it is
-    final."""
+    """What is said when a session has come to the state that it is in: once that is final, as what
+    came of it."""
     what, why = _SESSION[session.state].format(creator=session.creator), session.error
+    if session.state == agent_session_state.FAILED:
+        return [_response(error=why)]
     text = quoting(what, why) if why else what
-    said = [event_pb2.Event(system_message=event_pb2.SystemMessage(content=text))]
     if session.state in agent_session_state.FINAL:
-        said.append(
-            event_pb2.Event(
-                completion_response=event_pb2.CompletionResponse(content=what, error=why)
-            )
-        )
-    return said
+        return [_response(content=text)]
+    return [event_pb2.Event(system_message=event_pb2.SystemMessage(content=text))]
+
+
+def _response(**said: str) -> event_pb2.Event:
+    return event_pb2.Event(completion_response=event_pb2.CompletionResponse(**said))
 
 
 def about_action(action: action_pb2.Action) -> event_pb2.Event:

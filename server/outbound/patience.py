@@ -7,6 +7,7 @@ import select
 import socket
 import threading
 import time
+from math import ceil
 
 _SLICE = 0.1
 """In seconds: how soon a cancelled attempt ends."""
@@ -30,7 +31,7 @@ class Patience:
             raise RanOut("it was cancelled")
         left = self._end - time.monotonic()
         if left <= 0:
-            raise RanOut(f"no answer came within {self._seconds:g} s")
+            raise RanOut(f"no answer came within {_tenths(self._seconds):g} s")
         return min(left, _SLICE)
 
     def part(self, count: int) -> "Patience":
@@ -48,3 +49,8 @@ class Patience:
         """Until the thread has ended. Raises RanOut."""
         while thread.is_alive():
             thread.join(self.check())
+
+
+def _tenths(seconds: float) -> float:
+    """As it was set: a little of that has passed before an attempt begins."""
+    return ceil(round(seconds * 10, 3)) / 10

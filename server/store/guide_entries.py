@@ -8,12 +8,14 @@ from typing import Any
 
 from sqlalchemy import (
     BindParameter,
+    Integer,
     Label,
     Select,
     Text,
     and_,
     bindparam,
     exists,
+    func,
     insert,
     literal_column,
     not_,
@@ -102,6 +104,50 @@ LEARN = Query(
     .returning(guide_entries.c.id)
 )
 """Writes the `fingerprint` of what an entry was learned from; answers its id."""
+
+
+SEE = Query(
+    update(guide_entries)
+    .values(
+        connector=bindparam("connector", type_=Text),
+        connector_revision=bindparam("connector_revision", type_=Integer),
+    )
+    .where(
+        guide_entries.c.workspace == bindparam("workspace", type_=postgresql.UUID(as_uuid=False)),
+        guide_entries.c.id == bindparam("id", type_=Text),
+    )
+    .returning(guide_entries.c.id)
+)
+"""Writes which `connector`, of an id and a revision, the approver of an entry saw; answers the
+entry's id."""
+
+
+OWN_WORDS = Query(
+    select(
+        func.left(
+            func.coalesce(
+                func.nullif(guide_entry_revisions.c.resolution_steps, literal_column("''")),
+                guide_entry_revisions.c.title,
+            ),
+            literal_column("4000"),
+        )
+    )
+    .select_from(guide_entries)
+    .join(
+        guide_entry_revisions,
+        and_(
+            guide_entry_revisions.c.workspace == guide_entries.c.workspace,
+            guide_entry_revisions.c.id == guide_entries.c.id,
+            guide_entry_revisions.c.major == guide_entries.c.approved,
+            guide_entry_revisions.c.minor == literal_column("0"),
+        ),
+    )
+    .where(
+        guide_entries.c.workspace == bindparam("workspace", type_=postgresql.UUID(as_uuid=False)),
+        guide_entries.c.id == bindparam("id", type_=Text),
+    )
+)
+"""What the version in use of an entry says is to be done, or its title: at most 4000 characters."""
 
 
 def _given() -> list[Label[Any]]:

@@ -15,9 +15,12 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
+    case,
+    exists,
     func,
     literal_column,
     not_,
+    or_,
     select,
     union,
 )
@@ -25,7 +28,13 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP, UUID, array
 
 from server.store.query import Query
 from server.store.statements import read_columns
-from server.store.tables import actions, exceptions, guide_entries, guide_entry_revisions
+from server.store.tables import (
+    actions,
+    agent_sessions,
+    exceptions,
+    guide_entries,
+    guide_entry_revisions,
+)
 
 COUNTED = 10_000
 """Counting a pattern stops here; beyond it the count is only a lower bound."""
@@ -109,10 +118,22 @@ def _newest(*matching: ColumnElement[bool]) -> Select[Any]:
     )
 
 
+def _by_people(resolved: Any) -> ColumnElement[bool]:
+    """Whether a person wrote a resolution's note: in an agent's stands what was said to its
+    session, or what the service itself makes of the actions."""
+    s = agent_sessions.c
+    said = exists().where(
+        s.workspace == _WORKSPACE,
+        s.exception == resolved.id,
+        s.note == resolved.resolution_note,
+    )
+    return or_(not_(resolved.resolver.startswith("agents/")), said)
+
+
 def _of_pattern() -> Query:
     recent = _newest(*_OF_PATTERN).subquery()
     r = recent.c
-    note = func.left(r.resolution_note, LONGEST_TEXT)
+    note = case((_by_people(r), func.left(r.resolution_note, LONGEST_TEXT)), else_=_EMPTY)
     return Query(
         select(r.id, r.automation, r.state, r.resolution_guide_entry, r.resolver, note).order_by(
             r.create_time.desc(), r.id.desc()
@@ -121,7 +142,7 @@ def _of_pattern() -> Query:
 
 
 OF_PATTERN = _of_pattern()
-"""The newest others of the pattern: id, automation, state, guide entry, resolver, note."""
+"""The newest others of the pattern: id, automation, state, guide entry, resolver, people's note."""
 
 
 def _tried() -> Query:
@@ -146,17 +167,21 @@ def _past() -> Query:
     resolved = select(r.id, message, note).where(
         r.state == _RESOLVED,
         r.resolution_note != _EMPTY,
+        _by_people(r),
         r.fingerprint.is_distinct_from(_FINGERPRINT),
     )
     return Query(resolved.order_by(r.create_time.desc(), r.id.desc()))
 
 
 PAST = _past()
-"""Resolved ones of the `automation`, but for those of the pattern: id, message, note."""
+"""Resolved ones of the `automation`, but for those of the pattern: id, message, people's note."""
 
 GUIDE_TEXTS = ("title", "root_cause", "resolution_steps", "resolution_notes", "content")
 
-_GUIDE_COLUMNS = ("action_type", "action_parameters", "action_risk", "self_resolving")
+_GUIDE_COLUMNS = (
+    *("action_type", "action_parameters", "action_risk", "self_resolving"),
+    *("connector", "connector_revision"),
+)
 
 
 def _guides() -> Query:
@@ -188,4 +213,4 @@ def _guides() -> Query:
 
 GUIDES = _guides()
 """Entries in use: id, automation, whether of the pattern, texts, action, parameters, risk, whether
-self-resolving; newest first."""
+self-resolving, the connector that was seen then and its revision; newest first."""

@@ -17,8 +17,15 @@ STANDING = Query(
         WHERE entry.workspace = :workspace AND entry.id = :id AND entry.automation = :automation
             AND entry.fingerprint = :fingerprint AND entry.approved > 0 AND NOT entry.deleted
             AND used.self_resolving
+            AND NOT EXISTS (
+                SELECT FROM connectors AS carrier
+                WHERE carrier.workspace = entry.workspace
+                    AND carrier.action_type = used.action_type
+                    AND carrier.update_time > used.update_time
+            )
         """
     )
 )
 """The action type and parameters of the version in use of an entry, if it is self-resolving and of
-the `automation` and `fingerprint`."""
+the `automation` and `fingerprint`; a connector that is younger than the approval, be it one that
+was made anew with an old id and revision, ends that."""

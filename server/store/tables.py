@@ -185,6 +185,8 @@ def _guide_entry_columns() -> list[Column[Any]]:
         _column("action_parameters", JSONB),
         _column("action_risk", SmallInteger),
         _column("self_resolving", Boolean),
+        _column("connector", Text),
+        _column("connector_revision", Integer),
         _column("fingerprint", LargeBinary, nullable=True),
         _time("create_time"),
         _time("update_time"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.acceptance.following import done, kintsugi
 
@@ -64,6 +65,7 @@ def test_a_connector_is_made_listed_changed_and_deleted(stack: Any, file: Path, 
     assert shown(stack, id)["title"] == "Process a batch again"
     row = next(line for line in done(stack, "connectors", "list").splitlines() if id in line)
     assert "POST http://127.0.0.1:" in row
+    assert "LOW" in row
     change = json.dumps({"title": "Again", "risk": "RISK_HIGH"})
     edited = kintsugi(stack, "connectors", "edit", id, "--file", "-", input=change)
     assert edited.returncode == 0, edited.stderr
@@ -77,6 +79,7 @@ def test_a_connector_is_made_listed_changed_and_deleted(stack: Any, file: Path, 
 def test_what_is_shown_can_be_edited(stack: Any, file: Path, id: str) -> None:
     done(stack, "connectors", "create", id, "--file", str(file), "--json")
     text = done(stack, "connectors", "show", id).replace("Process a batch", "Run a batch")
+    assert not {"name", "revision", "create_time", "update_time"} & yaml.safe_load(text).keys()
     changed = kintsugi(stack, "connectors", "edit", id, "--file", "-", "--json", input=text)
     assert changed.returncode == 0, changed.stderr
     assert json.loads(changed.stdout)["title"] == "Run a batch again"

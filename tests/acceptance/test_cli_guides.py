@@ -212,3 +212,16 @@ def test_wrong_use_is_told_in_one_line(client: Client, words: tuple[str, ...], c
     refused = client(*words)
     assert refused.returncode == code
     assert [line for line in refused.stderr.splitlines() if line.startswith("Error: ")]
+
+
+def test_an_approval_says_what_it_lets_happen(client: Client, entry: dict[str, Any]) -> None:
+    id = id_of(entry)
+    words = ("--action-type", "retry_run", "--action-risk", "medium")
+    assert client.json("edit", id, *words)["action_risk"] == "RISK_MEDIUM"
+    approved = client("approve", id)
+    assert "this proposes retry_run, which somebody approves each time" in approved.stderr
+    client("edit", id, "--action-parameters", '{"batch": "b-7"}')
+    approved = client("approve", id, "--self-resolving")
+    said = 'this lets retry_run {"batch": "b-7"} run by itself, with MEDIUM risk at most'
+    assert said in approved.stderr
+    assert client.json("show", id)["self_resolving"]

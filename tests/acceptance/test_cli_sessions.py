@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -141,6 +142,26 @@ def test_a_no_in_the_terminal_ends_the_session_and_nothing_is_run(
     assert {each["state"] for each in failed.session()["actions"]} == {"STATE_REJECTED"}
     assert exception(failed)["state"] == "EXCEPTION_STATE_PENDING"
     assert failed.exec.process.poll() is None
+
+
+def test_who_may_not_approve_is_told_once_and_watches_on(
+    fail: Fail, watch: Callable[..., Terminal], until: Until
+) -> None:
+    failed = fail()
+    session = ready(failed, until)
+    token = done(failed.stack, "tokens", "create", "--role", "responder", "--title", "w").strip()
+    responder = SimpleNamespace(env=failed.stack.env | {"KINTSUGI_TOKEN": token})
+    watched = watch("start", failed.id, "--watch", at=responder)
+    assert until(lambda: "Approve action" in watched.shown, 60), watched.shown
+    assert "n: reject all, which ends the session" in watched.shown
+    watched.type("y\n\n")
+    assert until(lambda: "execute_agent_remediation" in watched.shown, 60), watched.shown
+    failed.mend()
+    done(failed.stack, "sessions", "approve", session["name"])
+    assert watched.code() == 0, watched.shown
+    assert watched.shown.count("Approve action") == 1
+    assert watched.shown.count("Completed.") == 1
+    assert "ended" in done(failed.stack, "sessions", "show", failed.id)
 
 
 def test_a_job_that_fails_again_is_proposed_anew(

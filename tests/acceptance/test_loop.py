@@ -65,7 +65,7 @@ def kind(rest: Rest, target: TargetSystem) -> str:
         http={
             "method": "POST",
             "url": f"http://{target.address}/{{manner}}/{{batch}}",
-            "body": '{"action": "{action.name}", "why": "{exception.message}"}',
+            "body": '{"action": "{action.name}", "why": "exception {exception.number}"}',
             "allow_private": True,
         },
     )
@@ -96,6 +96,7 @@ def test_what_was_approved_once_resolves_the_next_one_by_itself(
         resolution_steps="Have the billing system restate the batch.",
         action_type=kind,
         action_parameters={"manner": "ok", "batch": "b-7"},
+        action_risk="RISK_MEDIUM",
         self_resolving=True,
     )
     rest.post(f"{entry['name']}:approve")
@@ -113,6 +114,7 @@ def test_what_was_approved_once_resolves_the_next_one_by_itself(
     resolved = rest.wait(first["name"], "EXCEPTION_STATE_RESOLVED")
     assert resolved["resolver"] == "agents/resolution_agent"
     assert resolved["resolution_guide_entry"] == entry["name"]
+    assert resolved["resolution_note"] == "Have the billing system restate the batch."
 
     second = failure(rest, automation, 8)
     rest.wait(second["name"], "EXCEPTION_STATE_RESOLVED")

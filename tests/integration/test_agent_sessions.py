@@ -86,10 +86,11 @@ def test_a_session_is_about_a_pending_exception(client: Client, worker: Worker) 
 def test_a_session_is_about_a_signal(client: Client) -> None:
     signal = pb.Signal(**SIGNAL, severity="high")
     signal.details["batch"] = "b-7"
-    session = start(client, signal=signal, agent="agents/billing")
+    session = start(client, signal=signal)
     assert session.signal == signal
     assert session.thread == session.name
-    assert (session.exception, session.automation, session.agent) == ("", "", "agents/billing")
+    assert (session.exception, session.automation) == ("", "")
+    assert session.agent == "agents/resolution_agent"
     assert told(client, session) == ["Started by users/local."]
     assert get(client, session.name) == session
 
@@ -222,7 +223,7 @@ def test_sessions_are_found_by_what_they_are(client: Client, worker: Worker) -> 
     billing, ordering, signal = (
         start(client, client.raise_one(run=f"{WORKSPACE}/automations/billing/runs/1").name),
         start(client, client.raise_one(run=f"{WORKSPACE}/automations/ordering/runs/1").name),
-        start(client, signal=SIGNAL, agent="agents/other"),
+        start(client, signal=SIGNAL),
     )
     names = [signal.name, ordering.name, billing.name]
     worker.analyse(ordering.name)
@@ -238,7 +239,8 @@ def test_sessions_are_found_by_what_they_are(client: Client, worker: Worker) -> 
         'exception = ""': [signal],
         "automation = billing": [billing],
         f'automation = "{WORKSPACE}/automations/ordering"': [ordering],
-        'agent = "agents/other"': [signal],
+        'agent = "agents/other"': [],
+        'agent = "agents/resolution_agent"': [signal, ordering, billing],
         'creator = "users/local" AND automation != ""': [ordering, billing],
         f"number = {signal.number}": [signal],
         f'create_time > "{billing.create_time.ToJsonString()}"': [signal, ordering],
@@ -351,7 +353,10 @@ def test_a_session_is_cancelled_at_once(client: Client, worker: Worker, state: i
     assert worker.row(session.name)["is_due"] is None
     assert get(client, session.name) == cancelled
     thread = client.list_events(session.thread, filter="kind = COMPLETION_RESPONSE")
-    assert [each.completion_response.error for each in thread.events] == [cancelled.error]
+    assert [each.completion_response.content for each in thread.events] == [
+        "Cancelled: `users/local cancelled it: not now`"
+    ]
+    assert not thread.events[0].completion_response.error
 
 
 def test_what_has_left_when_a_session_is_cancelled_ends_as_it_ends(

@@ -1,6 +1,7 @@
 """What guide entries say about actions: versions of it, who may let one resolve by itself."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -8,11 +9,13 @@ import psycopg
 import pytest
 from google.protobuf.struct_pb2 import Struct
 from kintsugi.v1 import guide_entry_pb2 as pb
+from kintsugi.v1.connector_service_pb2 import CreateConnectorRequest
 from kintsugi.v1.member_pb2 import ROLE_APPROVER, ROLE_RESPONDER
 from kintsugi.v1.risk_pb2 import RISK_HIGH
 
 from server.domain.fingerprint import fingerprint
 from tests.integration.client import WORKSPACE, Client, reason, violations
+from tests.integration.sessions import TYPE, change_connector, connect, delete_connector
 from tests.integration.test_access import add, make_token
 from tests.integration.test_guide_entries import AUTOMATION, Guides, drafts, raise_one
 
@@ -180,3 +183,116 @@ def test_an_old_entry_learns_its_fingerprint_when_it_is_to_resolve_by_itself(
         connection.execute("UPDATE guide_entry_revisions SET fingerprint = NULL")
     guides.update(name, self_resolving=True)
     assert fingerprints(database, name) == [fingerprint(MESSAGE), None, fingerprint(MESSAGE)]
+
+
+# What an approval is bound to
+
+
+def seen(database: str, name: str, version: int) -> tuple[str, int]:
+    """The connector that the approver of a version saw."""
+    with psycopg.connect(database) as connection:
+        [row] = connection.execute(
+            "SELECT connector, connector_revision FROM guide_entry_revisions"
+            " WHERE id = %s AND major = %s AND minor = 0",
+            [name.rpartition("/")[2], version],
+        )
+        return row
+
+
+def standing(client: Client, **fields: Any) -> str:
+    """An entry of the type TYPE that is to resolve by itself; answers its name."""
+    source = client.raise_one(run=f"{AUTOMATION}/runs/1", message=MESSAGE).name
+    said = {"source_exception": source, "action_type": TYPE, "self_resolving": True}
+    return Guides(client).create(**(said | fields)).name
+
+
+def refusal(call: Callable[[], Any]) -> str:
+    """Why a call is refused in the state in which things are."""
+    with pytest.raises(grpc.RpcError) as error:
+        call()
+    assert error.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    return str(error.value.details())
+
+
+def test_what_is_riskier_than_the_entry_says_is_not_approved_in_advance(
+    database: str, client: Client
+) -> None:
+    connect(client)  # at high risk
+    guides, name = Guides(client), standing(client)
+    why = refusal(lambda: guides.act("Approve", name))
+    assert why == (
+        "reprocess_usage_batch has HIGH risk, and the entry allows LOW: to let it resolve by"
+        " itself, set `action_risk`"
+    )
+    guides.update(name, action_risk=RISK_HIGH)
+    assert guides.act("Approve", name).version == "1.0"
+    assert seen(database, name, 1) == ("billing", 1)
+
+
+def test_each_approval_is_about_the_connector_as_it_is_then(database: str, client: Client) -> None:
+    connector = connect(client)
+    guides, name = Guides(client), standing(client, action_risk=RISK_HIGH)
+    guides.act("Approve", name)
+    change_connector(client, connector)
+    guides.update(name, title="Again")
+    guides.act("Approve", name)
+    assert (seen(database, name, 1), seen(database, name, 2)) == (("billing", 1), ("billing", 2))
+    guides.update(name, "self_resolving")
+    guides.act("Approve", name)
+    assert seen(database, name, 3) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    "http",
+    [
+        {"body": '{"why": {"text": "because of {exception.message}"}}'},
+        {"body": '["{exception.\\u006dessage}"]'},
+        {"url": "http://billing.example/{exception.extra.batch}"},
+        {"headers": {"X-Why": "{exception.extra.why}"}},
+    ],
+)
+def test_what_others_word_freely_is_not_approved_in_advance(
+    client: Client, http: dict[str, Any]
+) -> None:
+    connect(client, **http)
+    name = standing(client, action_risk=RISK_HIGH)
+    assert "the message or the extra" in refusal(lambda: Guides(client).act("Approve", name))
+
+
+def test_only_what_there_is_may_resolve_by_itself(client: Client) -> None:
+    guides = Guides(client)
+    with pytest.raises(grpc.RpcError) as error:
+        standing(client, action_type="reprocces")
+    assert "no connector carries it out" in violations(error.value)["guide_entry.action_type"]
+    name = standing(client, action_type="retry_run")
+    with pytest.raises(grpc.RpcError) as error:
+        guides.update(name, action_type="reprocces")
+    assert list(violations(error.value)) == ["guide_entry.action_type"]
+    made = {"action_type": "own_type", "http": {"method": "POST", "url": "http://x.example/"}}
+    connector = client.connectors.CreateConnector(
+        CreateConnectorRequest(parent=WORKSPACE, connector_id="own", connector=made)
+    )
+    guides.update(name, action_type="own_type")
+    delete_connector(client, connector.name)
+    assert "no connector carries it out" in refusal(lambda: guides.act("Approve", name))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"action_type": "reprocess_usage_batch"},
+        {"action_parameters": {"batch": "all"}},
+        {"action_risk": RISK_HIGH},
+    ],
+)
+def test_who_may_not_approve_and_changes_the_action_takes_the_approval_away(
+    shared_client: Client, source: str, change: dict[str, Any]
+) -> None:
+    responder = role(shared_client, ROLE_RESPONDER)
+    approver = role(shared_client, ROLE_APPROVER)
+    said = {"source_exception": source, "action_type": "retry_run", "self_resolving": True}
+    name = approver.create(**said).name
+    changed = responder.update(name, **change)
+    assert (changed.self_resolving, changed.version) == (False, "0.2")
+    other = approver.create(**said).name
+    assert approver.update(other, **change).self_resolving

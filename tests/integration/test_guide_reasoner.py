@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from google.protobuf.struct_pb2 import Struct
 from kintsugi.v1 import agent_session_pb2 as pb
-from kintsugi.v1.risk_pb2 import RISK_LOW
+from kintsugi.v1.risk_pb2 import RISK_HIGH, RISK_LOW
 
 from server.domain.fingerprint import fingerprint
 from server.domain.names import WorkspaceName
@@ -20,6 +20,7 @@ from server.store.connection import Database
 from server.store.notifier import Notifier
 from server.store.store import Store
 from tests.integration.client import WORKSPACE, Client
+from tests.integration.sessions import TYPE, connect
 from tests.integration.test_guide_entries import Guides
 
 PARENT = WorkspaceName("local", "default")
@@ -269,3 +270,36 @@ def test_another_workspace_is_not_looked_into(bench: Bench) -> None:
     subject = bench.client.raise_one(run=f"{BILLING}/runs/1", message="invoice 18 has no total")
     bench.analyse(subject, work)
     assert json.loads(work.results["pattern"])["others"] == 0
+
+
+def test_the_connector_that_the_approver_saw_is_told(bench: Bench) -> None:
+    connect(bench.client)
+    source = bench.raised("invoice 17 has no total")
+    entry = bench.approved(
+        source_exception=source.name,
+        action_type=TYPE,
+        action_risk=RISK_HIGH,
+        self_resolving=True,
+    )
+    [action] = bench.analyse(bench.raised("invoice 18 has no total")).actions
+    assert (action.guide_entry, action.connector) == (entry.name, "billing")
+    assert (action.connector_revision, action.risk) == (1, RISK_HIGH)
+
+
+def test_what_the_service_wrote_itself_is_not_what_helped(bench: Bench) -> None:
+    same = bench.resolved("invoice 17 has no total", "Run the job again (retry_run).")
+    alike = bench.resolved("invoice without a total", "Run the job again (retry_run).")
+    bench.sql("UPDATE exceptions SET resolver = 'agents/resolution_agent'")
+    work = Journal()
+    bench.analyse(bench.raised("invoice 18 has no total"), work)
+    assert json.loads(work.results["past"]) == []
+    for exception in (same, alike):
+        bench.sql(
+            "INSERT INTO agent_sessions (workspace, id, exception, agent, creator, start, note)"
+            " SELECT workspace, id, id, 'agents/resolution_agent', 'users/local', 1,"
+            " resolution_note FROM exceptions WHERE id = %s",
+            exception.name.rpartition("/")[2],
+        )
+    work = Journal()
+    bench.analyse(bench.raised("invoice 18 has no total"), work)
+    assert [each["name"] for each in json.loads(work.results["past"])] == [same.name, alike.name]

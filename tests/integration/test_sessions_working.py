@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from kintsugi.v1 import agent_session_pb2 as pb
 from kintsugi.v1 import exception_pb2, guide_entry_service_pb2
+from kintsugi.v1.risk_pb2 import RISK_MEDIUM, RISK_UNSPECIFIED
 
 from server.sessions import execution, runtime
 from server.sessions.reasoner import Proposed, Work
@@ -24,6 +25,9 @@ from tests.integration.working import (
     states,
     working,
 )
+
+SEEN = {"connector": "reprocess", "connector_revision": 1, "risk": RISK_MEDIUM}
+"""What the approver of a guide entry saw of the connector of REPROCESS."""
 
 
 @pytest.fixture
@@ -136,7 +140,7 @@ def test_what_a_guide_entry_approved_in_advance_is_carried_out_at_once(
 ):
     sessions.connect(target)
     entry = self_resolving(client, REPROCESS)
-    standing = REPROCESS._replace(is_standing=True, guide_entry=entry)
+    standing = REPROCESS._replace(is_standing=True, guide_entry=entry, **SEEN)
     with working(database, Said(standing)):
         done = sessions.wait(sessions.start().name, "COMPLETED")
     [action] = done.actions
@@ -158,7 +162,7 @@ def test_what_was_approved_in_advance_needs_a_person_once_its_entry_says_otherwi
 ):
     sessions.connect(target)
     entry = self_resolving(client, REPROCESS)
-    standing = REPROCESS._replace(is_standing=True, guide_entry=entry)
+    standing = REPROCESS._replace(is_standing=True, guide_entry=entry, **SEEN)
 
     def revoke(_: Work) -> None:
         client.guide_entries.UpdateGuideEntry(
@@ -178,7 +182,7 @@ def test_what_was_approved_in_advance_needs_a_person_once_its_entry_is_deleted(
 ):
     sessions.connect(target)
     entry = self_resolving(client, REPROCESS)
-    standing = REPROCESS._replace(is_standing=True, guide_entry=entry)
+    standing = REPROCESS._replace(is_standing=True, guide_entry=entry, **SEEN)
 
     def revoke(_: Work) -> None:
         client.guide_entries.DeleteGuideEntry(
@@ -195,7 +199,7 @@ def test_what_was_approved_in_advance_needs_a_person_for_another_failure(
 ):
     sessions.connect(target)
     entry = self_resolving(client, REPROCESS)
-    standing = REPROCESS._replace(is_standing=True, guide_entry=entry)
+    standing = REPROCESS._replace(is_standing=True, guide_entry=entry, **SEEN)
     other = client.raise_one(message="ConnectionError: the disk is full").name
     with working(database, Said(standing)):
         session = sessions.wait(sessions.start(other).name, "AWAITING_CONFIRMATION", "COMPLETED")
@@ -390,7 +394,8 @@ def test_the_thread_tells_all_of_it_in_order(database, sessions, target):
         "`reprocess` succeeded.",
     ]
     assert sorted(told[: len(expected)]) == sorted(expected)
-    assert told[-2:] == ["Completed.", "Completed."]
+    assert told[-1:] == ["Completed."]
+    assert told.count("Completed.") == 1
 
 
 def test_the_audit_has_each_analysis_with_its_tokens(database, sessions):
@@ -404,3 +409,21 @@ def test_the_audit_has_each_analysis_with_its_tokens(database, sessions):
         ).fetchall()
     tokens = {"total_prompt_tokens": 3, "total_completion_tokens": 4}
     assert rows == [("agents/resolution_agent", session.name, tokens)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"risk": RISK_UNSPECIFIED},
+        {"connector_revision": 2},
+        {"connector": "other"},
+        {"replaces": "agentSessions/s/actions/a"},
+    ],
+)
+def test_what_is_not_what_was_approved_in_advance_waits(database, sessions, target, other):
+    sessions.connect(target)
+    standing = REPROCESS._replace(is_standing=True, **(SEEN | other))
+    with working(database, Said(standing)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+    assert states(session) == ["PROPOSED"]
+    assert target.keys == []

@@ -21,6 +21,7 @@ from kintsugi.v1 import (
 from kintsugi.v1 import agent_session_pb2 as pb
 from kintsugi.v1.action_service_pb2_grpc import ActionServiceStub
 from kintsugi.v1.agent_session_service_pb2_grpc import AgentSessionServiceStub
+from kintsugi.v1.risk_pb2 import RISK_MEDIUM
 
 from server.config import Settings
 from server.sessions.reasoner import Conclusion, Proposed, Subject, Work
@@ -225,6 +226,7 @@ def self_resolving(client: Client, action: Proposed) -> str:
         resolution_steps="As ever",
         source_exception=source.name,
         action_type=action.action_type,
+        action_risk=RISK_MEDIUM,
         self_resolving=True,
     )
     entry.action_parameters.update(action.parameters)

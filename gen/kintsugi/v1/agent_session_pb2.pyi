@@ -143,8 +143,8 @@ class AgentSession(_message.Message):
     Format: organizations/{organization}/workspaces/{workspace}/exceptions/{exception}
     """
     agent: _builtins.str
-    """Optional. Which agent does it; `agents/resolution_agent` unless another is
-    named. Format: agents/{agent}
+    """Optional. Which agent does it: `agents/resolution_agent`, so far the only
+    one. Format: agents/{agent}
     """
     start: Global___AgentSession.Start.ValueType
     """Optional. When it analyses; START_AUTO unless said otherwise."""
@@ -169,7 +169,7 @@ class AgentSession(_message.Message):
     number: _builtins.int
     """Output only. A number that people can say aloud: increasing, with gaps."""
     etag: _builtins.str
-    """Output only. Changes when somebody changes the session: also when an action
+    """Output only. Changes with every change of the session: also when an action
     is asked for, approved or rejected.
     """
     automation: _builtins.str

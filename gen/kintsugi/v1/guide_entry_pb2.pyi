@@ -179,14 +179,16 @@ class GuideEntry(_message.Message):
     """
     action_risk: _risk_pb2.Risk.ValueType
     """Optional. What may go wrong with that action: RISK_LOW unless said
-    otherwise.
+    otherwise. One of a higher risk isn't approved by `self_resolving`.
     """
     self_resolving: _builtins.bool
     """Optional. Whether it may resolve by itself, once the version that says so is
     in use: a new exception of its automation that reads like the one it was
     learned from starts a session, in which its action counts as approved, by
-    `policies/guide_entry`. Takes `action_type` and `source_exception`, and only
-    who may approve guide entries may set it.
+    `policies/guide_entry`. That holds for the connector that was there when the
+    version was approved, at the revision it had. Takes `source_exception` and an
+    `action_type` that there is, and only who may approve guide entries may
+    change it; where somebody else changes the action, it becomes false.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

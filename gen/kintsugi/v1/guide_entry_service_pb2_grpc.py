@@ -142,7 +142,9 @@ class GuideEntryServiceServicer:
     def ApproveGuideEntry(self, request, context):
         """Approves a PENDING_APPROVAL guide entry: it is APPROVED at the next major
         version, 0.1 or 0.2 becoming 1.0, and this is the one in use from now on.
-        FAILED_PRECONDITION in any other state.
+        FAILED_PRECONDITION in any other state, and where it is to resolve by itself
+        but the connector of its action has a higher risk than `action_risk`, or
+        sends the exception's `message` or `extra`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -64,7 +64,9 @@ class GuideEntryServiceStub:
     ApproveGuideEntry: _grpc.UnaryUnaryMultiCallable[_guide_entry_service_pb2.ApproveGuideEntryRequest, _guide_entry_pb2.GuideEntry]
     """Approves a PENDING_APPROVAL guide entry: it is APPROVED at the next major
     version, 0.1 or 0.2 becoming 1.0, and this is the one in use from now on.
-    FAILED_PRECONDITION in any other state.
+    FAILED_PRECONDITION in any other state, and where it is to resolve by itself
+    but the connector of its action has a higher risk than `action_risk`, or
+    sends the exception's `message` or `extra`.
     """
     RejectGuideEntry: _grpc.UnaryUnaryMultiCallable[_guide_entry_service_pb2.RejectGuideEntryRequest, _guide_entry_pb2.GuideEntry]
     """Rejects a PENDING_APPROVAL guide entry; the last approved version, if there
@@ -111,7 +113,9 @@ class GuideEntryServiceAsyncStub(GuideEntryServiceStub):
     ApproveGuideEntry: _aio.UnaryUnaryMultiCallable[_guide_entry_service_pb2.ApproveGuideEntryRequest, _guide_entry_pb2.GuideEntry]  # type: ignore[assignment]
     """Approves a PENDING_APPROVAL guide entry: it is APPROVED at the next major
     version, 0.1 or 0.2 becoming 1.0, and this is the one in use from now on.
-    FAILED_PRECONDITION in any other state.
+    FAILED_PRECONDITION in any other state, and where it is to resolve by itself
+    but the connector of its action has a higher risk than `action_risk`, or
+    sends the exception's `message` or `extra`.
     """
     RejectGuideEntry: _aio.UnaryUnaryMultiCallable[_guide_entry_service_pb2.RejectGuideEntryRequest, _guide_entry_pb2.GuideEntry]  # type: ignore[assignment]
     """Rejects a PENDING_APPROVAL guide entry; the last approved version, if there
@@ -197,7 +201,9 @@ class GuideEntryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_guide_entry_pb2.GuideEntry, _abc.Awaitable[_guide_entry_pb2.GuideEntry]]:
         """Approves a PENDING_APPROVAL guide entry: it is APPROVED at the next major
         version, 0.1 or 0.2 becoming 1.0, and this is the one in use from now on.
-        FAILED_PRECONDITION in any other state.
+        FAILED_PRECONDITION in any other state, and where it is to resolve by itself
+        but the connector of its action has a higher risk than `action_risk`, or
+        sends the exception's `message` or `extra`.
         """
 
     @_abc_1.abstractmethod

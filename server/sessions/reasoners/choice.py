@@ -58,6 +58,15 @@ def workflow(candidate: Candidate) -> pb.Analysis.Workflow:
     )
 
 
+def selected(best: Candidate, known: Sequence[Candidate]) -> pb.Analysis.Workflow:
+    """The same of the one that was chosen, and why no past resolution was."""
+    told = workflow(best)
+    notes = [each for each in known if isinstance(each, Past)]
+    if isinstance(best, Guide) and any(note.confidence >= best.confidence for note in notes):
+        told.rationale += "; a guide entry goes before a note"
+    return told
+
+
 def title(candidate: Candidate) -> str:
     """That of the guide entry, or the first line of what was done."""
     text = candidate.title if isinstance(candidate, Guide) else candidate.note

@@ -44,7 +44,7 @@ class Guide(Finding):
 
     - `name`: the full one. `is_own`: of the subject's automation.
     - `is_same`: it was learned from an exception with the same fingerprint.
-    - `is_standing`: it may resolve this by itself.
+    - `is_standing`: it may resolve this by itself, through the `connector` that its approver saw.
     - `worked`, `failed`: how often it did for exceptions of the pattern.
     """
 
@@ -58,6 +58,8 @@ class Guide(Finding):
     is_own: bool = True
     is_same: bool = False
     is_standing: bool = False
+    connector: str = ""
+    connector_revision: int = 0
     worked: int = 0
     failed: int = 0
     similarity: float = 0.0

@@ -60,6 +60,8 @@ def _declared(guide: Guide, target: str) -> Proposed:
         risk=guide.risk,  # type: ignore[arg-type]  # as it is stored
         guide_entry=guide.name,
         is_standing=guide.is_standing,
+        connector=guide.connector,
+        connector_revision=guide.connector_revision,
     )
 
 

@@ -55,7 +55,7 @@ def _judged(guide: Guide, likeness: float, best_other: float) -> Guide:
     else:
         guess = confidence.by_wording(likeness, best_other)
     sure = confidence.after_tries(guess, guide.worked, guide.failed)
-    return replace(guide, similarity=round(likeness, 3), confidence=sure)
+    return replace(guide, similarity=_similarity(guide, likeness), confidence=sure)
 
 
 def _order(guide: Guide) -> tuple[bool, float, float]:
@@ -80,4 +80,9 @@ def _judged_past(past: Past, similarity: float) -> Past:
         sure = confidence.after_tries(guess, past.times, 0)
     else:
         sure = round(confidence.by_likeness(similarity), 3)
-    return replace(past, similarity=round(similarity, 3), confidence=sure)
+    return replace(past, similarity=_similarity(past, similarity), confidence=sure)
+
+
+def _similarity(found: Guide | Past, likeness: float) -> float:
+    """What is of the same failure can't be more alike, whatever its wording."""
+    return 1.0 if found.is_same else round(likeness, 3)

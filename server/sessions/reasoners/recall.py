@@ -129,7 +129,7 @@ class Recall:
 
     def _guide(self, row: Row, worked: Counter[str], failed: Counter[str]) -> Guide:
         id, automation, is_same, title, root_cause, steps, notes, content, *action = row
-        action_type, parameters, risk, self_resolving = action
+        action_type, parameters, risk, self_resolving, connector, revision = action
         is_own = automation == self._sought.automation
         return Guide(
             name=f"{self._sought.parent}/automations/{automation}/guideEntries/{id}",
@@ -142,6 +142,8 @@ class Recall:
             is_own=is_own,
             is_same=is_same,
             is_standing=bool(self_resolving and is_same and is_own and action_type),
+            connector=connector,
+            connector_revision=revision,
             worked=worked[id],
             failed=failed[id],
         )

@@ -16,7 +16,8 @@ SIGNAL = {"title": "PaymentBatchFailed", "message": "3 of 40 payments failed"}
     [
         ({"exception": EXCEPTION}, []),
         ({"signal": SIGNAL}, []),
-        ({"signal": SIGNAL, "agent": "agents/billing_agent.v2"}, []),
+        ({"signal": SIGNAL, "agent": "agents/resolution_agent"}, []),
+        ({"signal": SIGNAL, "agent": "agents/other"}, ["agent"]),
         ({}, ["exception"]),
         ({"exception": EXCEPTION, "signal": SIGNAL}, ["exception"]),
         ({"exception": "organizations/local/workspaces/other/exceptions/x"}, ["exception"]),
@@ -28,3 +29,9 @@ SIGNAL = {"title": "PaymentBatchFailed", "message": "3 of 40 payments failed"}
 )
 def test_a_session_is_about_one_thing_and_an_agents(given: dict, fields: list[str]) -> None:
     assert [field for field, _ in violations(WORKSPACE, AgentSession(**given))] == fields
+
+
+def test_what_is_wrong_is_said() -> None:
+    [(_, missing), (_, agent)] = violations(WORKSPACE, AgentSession(agent="agents/other"))
+    assert missing.endswith("one of `exception` and `signal` is required")
+    assert agent == "there is no other than agents/resolution_agent"

@@ -49,7 +49,7 @@ def test_only_what_the_table_says_follows(
             if other in following.split():
                 assert machine.move(state, target) == target
             else:
-                with pytest.raises(IllegalTransition, match=f"that is {name}"):
+                with pytest.raises(IllegalTransition, match=f"is {name}"):
                     machine.move(state, target)
 
 
@@ -60,3 +60,11 @@ def test_what_nothing_follows_is_final(
     final = {states.Value(f"STATE_{name}") for name, following in table.items() if not following}
     assert final == machine.FINAL
     assert all(machine.label(state).endswith("which is final") for state in final)
+
+
+def test_what_is_final_is_said_to_be_once() -> None:
+    for machine in (agent_session_state, action_state):
+        with pytest.raises(IllegalTransition) as error:
+            machine.move(machine.CANCELLED, machine.CANCELLED)
+        assert error.value.message.endswith("is CANCELLED, which is final")
+        assert error.value.message.count("final") == 1

@@ -193,3 +193,18 @@ def test_a_long_note_is_cut_to_what_a_description_may_have():
     past = Past("exceptions/1", "ü" * 4000, is_same=True, confidence=0.92)
     [action] = concluded((), (past,)).actions
     assert 3900 < len(action.description.encode()) <= 4096
+
+
+def test_what_hardly_fits_is_no_alternative():
+    fits = Guide(f"{ENTRY}1", "No total", confidence=0.3)
+    hardly = Guide(f"{ENTRY}2", "No price", confidence=0.29)
+    found = concluded((fits, hardly), (Past("exceptions/1", "Waited", confidence=0.1),))
+    assert [each.workflow for each in found.analysis.alternative_workflows] == [fits.name]
+
+
+def test_it_is_said_that_an_entry_goes_before_a_note():
+    past = Past("exceptions/1", "Did it by hand", is_same=True, confidence=0.9)
+    found = concluded((Guide(ENTRY, "a", action_type="x", **SURE),), (past,))
+    assert found.analysis.selected_workflow.rationale == (
+        "learned from the same failure; a guide entry goes before a note"
+    )

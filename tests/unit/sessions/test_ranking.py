@@ -94,3 +94,9 @@ def test_every_message_of_the_benchmark_is_of_one_guide():
     assert len(messages) >= 120
     assert len(unknown) >= 30
     assert len({*messages, *unknown}) == len(messages) + len(unknown)
+
+
+def test_the_same_failure_is_as_alike_as_can_be():
+    [guide] = ranked(MESSAGE, [Guide("learned", "Something else entirely", is_same=True)])
+    [past] = ranked_past(MESSAGE, [""], [Past("often", "Waited", is_same=True)])
+    assert (guide.similarity, past.similarity) == (1, 1)

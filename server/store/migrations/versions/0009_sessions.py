@@ -134,12 +134,16 @@ ALTER TABLE guide_entries
     ADD COLUMN action_parameters jsonb NOT NULL DEFAULT '{}',
     ADD COLUMN action_risk smallint NOT NULL DEFAULT 0,
     ADD COLUMN self_resolving boolean NOT NULL DEFAULT false,
+    ADD COLUMN connector text COLLATE "C" NOT NULL DEFAULT '',
+    ADD COLUMN connector_revision integer NOT NULL DEFAULT 0,
     ADD COLUMN fingerprint bytea;
 ALTER TABLE guide_entry_revisions
     ADD COLUMN action_type text COLLATE "C" NOT NULL DEFAULT '',
     ADD COLUMN action_parameters jsonb NOT NULL DEFAULT '{}',
     ADD COLUMN action_risk smallint NOT NULL DEFAULT 0,
     ADD COLUMN self_resolving boolean NOT NULL DEFAULT false,
+    ADD COLUMN connector text COLLATE "C" NOT NULL DEFAULT '',
+    ADD COLUMN connector_revision integer NOT NULL DEFAULT 0,
     ADD COLUMN fingerprint bytea;
 """
 
