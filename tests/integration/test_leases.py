@@ -186,7 +186,7 @@ def _withdrawn(url: str, workspace: str, id: str) -> None:
         connection.execute(
             "INSERT INTO exceptions (workspace, id, automation, run, start_byte, end_byte, message,"
             ' execution_id, stage, identity, state, "group", assignee, resolver,'
-            " resolution_guide_entry, resolution_note)"
-            " VALUES (%s, %s, 'a', 'r', 0, 1, 'm', 'x', 1, '', 2, 'g', '', '', '', '')",
+            " resolution_guide_entry, resolution_note, extra)"
+            " VALUES (%s, %s, 'a', 'r', 0, 1, 'm', 'x', 1, '', 2, 'g', '', '', '', '', '{}')",
             [workspace, id],
         )
