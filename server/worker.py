@@ -39,8 +39,10 @@ class Worker:
     def __init__(self, settings: Settings, reasoner: Callable[[Store], Reasoner]) -> None:
         self._settings = settings
         url, at_once = settings.database_url, settings.sessions_at_once
-        # What keeps leases and takes sessions never waits for what is done with them.
-        self._upkeep = Database(url, connections=4)
+        # What keeps leases and takes sessions never waits for what is done with them, nor for what
+        # is read and counted beside.
+        self._leases = Database(url, connections=2)
+        self._upkeep = Database(url, connections=2)
         self._database = Database(url, connections=at_once + 1)
         self._notifier = Notifier(url)
         store = Store(self._database, self._notifier)
@@ -48,7 +50,7 @@ class Worker:
         analysis = Analysis(desk, reasoner(store), settings.analysis_seconds)
         course = Course(desk, analysis, Execution(desk, Sender(settings.secrets_dir)))
         pace = Pace(at_once, settings.lease_seconds)
-        self._runtime = Runtime(self._upkeep, course.follow, pace)
+        self._runtime = Runtime(self._leases, course.follow, pace)
         kept_up = Store(self._upkeep, self._notifier)
         self._intake = Intake(kept_up)
         self._repetitions = keep_up(kept_up)
@@ -63,6 +65,7 @@ class Worker:
             repetition.close()
         self._notifier.close()
         self._upkeep.close()
+        self._leases.close()
         self._database.close()
 
     def _heard(self, topics: Collection[str]) -> None:

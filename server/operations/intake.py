@@ -7,13 +7,14 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import structlog
 from kintsugi.v1 import agent_session_pb2 as pb
 from kintsugi.v1 import exception_pb2
 
 from server.domain.agent_session_rules import DEFAULT_AGENT
 from server.domain.call import LONGEST_SECONDS, Call, entered
 from server.domain.description import describe
-from server.domain.fingerprint import fingerprint
+from server.domain.fingerprint import digest, fingerprint
 from server.domain.ids import new_id
 from server.domain.names import RunName, WorkspaceName
 from server.domain.policy import GUIDE_ENTRY
@@ -32,6 +33,8 @@ _UNREAD = unread_statement(EXCEPTION.columns)
 _CREATE = create_statement(AGENT_SESSION.columns)
 _PENDING = exception_pb2.EXCEPTION_STATE_PENDING
 
+_log = structlog.get_logger()
+
 
 class Unread(NamedTuple):
     """An exception, and what is made of it. `is_new`: it isn't from an imported past."""
@@ -41,6 +44,7 @@ class Unread(NamedTuple):
     is_new: bool
     exception: exception_pb2.Exception
     fingerprint: bytes
+    description: str
 
     @property
     def id(self) -> str:
@@ -51,29 +55,36 @@ def read_some(store: Store) -> int:
     """Reads some exceptions, the newest first; answers how many there were."""
     deadline = time.monotonic() + LONGEST_SECONDS
     with entered(Call("worker/ReadException", DEFAULT_AGENT, deadline)):
-        unread = _unread(store)
-        standing = _standing(store, unread)
+        with store.database.transaction() as transaction:
+            unread = _unread(transaction)
+            standing = _standing(transaction, unread)
+            _read(transaction, [each for each in unread if each.id not in standing])
         for each in unread:
             if each.id in standing:
                 _start(store, each)
-        with store.database.transaction() as transaction:
-            for each in sorted(unread, key=lambda each: (each.workspace, each.id)):
-                _read(transaction, each)
         store.notifier.announce(*{workspace_topic(each.workspace) for each in unread})
     return len(unread)
 
 
-def _unread(store: Store) -> list[Unread]:
+def _unread(transaction: Transaction) -> list[Unread]:
     found = []
-    for workspace, organization, id, is_new, *row in store.database.all(_UNREAD, {}):
+    for workspace, organization, id, is_new, *row in transaction.all(_UNREAD, {}):
         parent = WorkspaceName(organization, id)
         exception = EXCEPTION.read(exception_pb2.Exception, str(parent), tuple(row))
-        mark = fingerprint(exception.message)
-        found.append(Unread(str(workspace), parent, is_new, exception, mark))
+        found.append(Unread(str(workspace), parent, is_new, exception, *_made_of(exception)))
     return found
 
 
-def _standing(store: Store, unread: Sequence[Unread]) -> set[str]:
+def _made_of(exception: exception_pb2.Exception) -> tuple[bytes, str]:
+    """The fingerprint and the description; of one that can't be read, that of itself, and none."""
+    try:
+        return fingerprint(exception.message), describe(exception)
+    except Exception:  # noqa: BLE001 - the others are read all the same
+        _log.exception("an exception can't be read", exception=exception.name)
+        return digest(exception.message), ""
+
+
+def _standing(transaction: Transaction, unread: Sequence[Unread]) -> set[str]:
     """The ids of those that may be resolved by a guide entry."""
     asked = [each for each in unread if each.is_new and each.exception.state == _PENDING]
     if not asked:
@@ -84,24 +95,28 @@ def _standing(store: Store, unread: Sequence[Unread]) -> set[str]:
         "automations": [RunName.parse(each.exception.run).automation for each in asked],
         "fingerprints": [each.fingerprint for each in asked],
     }
-    return {id for (id,) in store.database.all(STANDING, given)}
+    return {id for (id,) in transaction.all(STANDING, given)}
 
 
 def _start(store: Store, unread: Unread) -> None:
     """Starts a session, together with reading: whatever happens, both are done, or neither.
 
-    The session comes first, as where people start one.
+    The session comes first, as where people start one. What somebody changes just now is left for
+    the next time.
     """
     try:
         with store.database.transaction() as transaction:
             session = _create(transaction, unread)
             topics = tell(transaction, unread.workspace, session, about_session(session))
         store.notifier.announce(SESSIONS, *topics)
-    except (_Read, Duplicate):
-        """Another worker has read it, or somebody has started a session about it."""
+    except _Left:
+        """Another worker has read it, or it is locked: then it is there again."""
+    except Duplicate:
+        with store.database.transaction() as transaction:
+            _read(transaction, [unread])
 
 
-class _Read(Exception):
+class _Left(Exception):
     pass
 
 
@@ -121,14 +136,21 @@ def _create(transaction: Transaction, unread: Unread) -> pb.AgentSession:
     }
     recording = change_parameters(FURTHER, f"{unread.parent}/agentSessions")
     [created] = transaction.all(_CREATE, row | recording)
-    if not _read(transaction, unread):
-        raise _Read
+    if not _read(transaction, [unread]):
+        raise _Left
     return AGENT_SESSION.read(pb.AgentSession, str(unread.parent), created)
 
 
-def _read(transaction: Transaction, unread: Unread) -> bool:
-    """Keeps what was made of it; answers whether nobody has before."""
-    key = {"workspace": unread.workspace, "id": unread.id}
-    made = {"fingerprint": unread.fingerprint, "description": describe(unread.exception)}
-    recording = change_parameters(FURTHER, f"{unread.parent}/exceptions")
-    return transaction.one(READ, key | made | recording) is not None
+def _read(transaction: Transaction, unread: Sequence[Unread]) -> int:
+    """Keeps what was made of some; answers of how many nobody has before."""
+    given = [
+        {
+            "workspace": each.workspace,
+            "id": each.id,
+            "fingerprint": each.fingerprint,
+            "description": each.description,
+            **change_parameters(FURTHER, f"{each.parent}/exceptions"),
+        }
+        for each in unread
+    ]
+    return len(transaction.each(READ, given)) if given else 0

@@ -1,4 +1,4 @@
-"""Deletes what is older than it is to be kept, in the background.
+"""Deletes what is older than it is to be kept, or of no use any more, in the background.
 
 How it is deleted is in `store/retention.py`.
 """
@@ -31,13 +31,14 @@ def keep_pruning(database: Database, kept: Kept) -> Repetition:
 
 
 def prune(database: Database, kept: Kept) -> dict[str, int]:
-    """Deletes all that is too old, and answers how much of what."""
+    """Deletes all that is too old, and the steps of final sessions; answers how much of what."""
     jobs: dict[str, tuple[int, Callable[[Database, int], int]]] = {
         "events": (kept.events, _prune_events),
         "revisions": (kept.revisions, _prune_revisions),
         "changes": (kept.changes, _prune_changes),
     }
     pruned = {name: job(database, days) for name, (days, job) in jobs.items() if days}
+    pruned["steps"] = _prune_steps(database)
     if any(pruned.values()):
         _log.info("pruned", **pruned)
     return pruned
@@ -52,6 +53,15 @@ def _prune_events(database: Database, days: int) -> int:
             return pruned
         if not is_more:
             place = last
+
+
+def _prune_steps(database: Database) -> int:
+    pruned = 0
+    place: store.Step | None = store.FIRST_STEP
+    while place:
+        count, place = store.prune_steps(database, place)
+        pruned += count
+    return pruned
 
 
 def _prune_revisions(database: Database, days: int) -> int:

@@ -20,16 +20,26 @@ _QUEUED = Gauge(
 )
 
 
-def sweep(store: Store) -> None:
-    """Has sessions looked at whose exception was dealt with otherwise."""
-    if leases.wake_withdrawn(store.database):
-        store.notifier.announce(SESSIONS)
+class Sweep:
+    """Has sessions looked at whose exception was dealt with otherwise.
+
+    Each call goes over the next open ones, so that it takes as long however many there are.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._place = leases.BEGINNING
+
+    def __call__(self) -> None:
+        woken, self._place = leases.wake_withdrawn(self._store.database, self._place)
+        if woken:
+            self._store.notifier.announce(SESSIONS)
 
 
 def keep_up(store: Store) -> list[Repetition]:
     """Sweeps, and counts what waits for workers, until it is closed."""
     database = store.database
     return [
-        Repetition("sweep", lambda: sweep(store), _SWEEP_SECONDS),
+        Repetition("sweep", Sweep(store), _SWEEP_SECONDS),
         Repetition("queue", lambda: _QUEUED.set(leases.queued(database)), _COUNT_SECONDS, first=0),
     ]

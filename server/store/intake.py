@@ -5,7 +5,7 @@ What is made of them is said in `operations/intake.py`.
 
 from collections.abc import Sequence
 
-from sqlalchemy import LargeBinary, Text, bindparam, func, select, text, update
+from sqlalchemy import LargeBinary, Text, bindparam, func, literal_column, select, text, update
 from sqlalchemy.dialects.postgresql import UUID
 
 from server.store.changes import recorded
@@ -14,26 +14,6 @@ from server.store.statements import read_columns
 from server.store.tables import UNREAD, exceptions, workspaces
 
 _BATCH = 100
-
-_BUSY = """
-    WITH RECURSIVE busy (workspace) AS (
-        (SELECT workspace FROM exceptions WHERE fingerprint IS NULL ORDER BY workspace LIMIT 1)
-        UNION ALL
-        SELECT (
-            SELECT next.workspace FROM exceptions AS next
-            WHERE next.fingerprint IS NULL AND next.workspace > busy.workspace
-            ORDER BY next.workspace LIMIT 1
-        )
-        FROM busy WHERE busy.workspace IS NOT NULL
-    )
-    SELECT found.workspace, found.id FROM busy CROSS JOIN LATERAL (
-        SELECT workspace, id, create_time FROM exceptions
-        WHERE workspace = busy.workspace AND fingerprint IS NULL
-        ORDER BY create_time DESC LIMIT :most
-    ) AS found
-    ORDER BY found.create_time DESC LIMIT :most
-"""
-"""The newest first, of whatever workspace: what was imported waits for what has just happened."""
 
 STANDING = Query(
     text(
@@ -58,10 +38,12 @@ STANDING = Query(
 
 
 def unread_statement(columns: Sequence[str]) -> Query:
-    """Some exceptions that nobody has read: uid, organization and id of the workspace, whether they
-    were raised within the last hour, and the columns."""
-    chosen = text(_BUSY).bindparams(most=_BATCH).columns(workspace=UUID(as_uuid=False), id=Text)
-    busy = chosen.cte("chosen")
+    """The newest exceptions that nobody has read, of whatever workspace, locked; others' are left
+    out, so that many workers read more.
+
+    Uid, organization and id of the workspace, whether it was raised within the last hour, and the
+    columns. What was imported waits for what has just happened.
+    """
     c = exceptions.c
     is_new = c.create_time > func.statement_timestamp() - text("interval '1 hour'")
     return Query(
@@ -72,10 +54,11 @@ def unread_statement(columns: Sequence[str]) -> Query:
             is_new,
             *read_columns(exceptions, columns),
         )
-        .select_from(busy)
-        .join(exceptions, (c.workspace == busy.c.workspace) & (c.id == busy.c.id))
         .join(workspaces, workspaces.c.uid == c.workspace)
         .where(UNREAD)
+        .order_by(c.create_time.desc())
+        .limit(literal_column(str(_BATCH)))
+        .with_for_update(of=exceptions, skip_locked=True)
     )
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     case,
+    cast,
     exists,
     func,
     literal_column,
@@ -70,7 +71,8 @@ _OF_PATTERN = (*_LIKE, _c.id != _SUBJECT)
 
 
 def _statistics() -> Query:
-    at = func.coalesce(_AT, func.clock_timestamp())
+    # Of one value in the whole statement: else each hour would be looked for row by row.
+    at = func.coalesce(cast(_AT, TIMESTAMP(timezone=True)), func.statement_timestamp())
     first = select(_c.create_time).where(*_LIKE).order_by(_c.create_time).limit(1).subquery()
     since = select(*read_columns(first, ["create_time"])).scalar_subquery()
     # The subject itself is left out by subtraction: its id isn't in the index.
@@ -78,7 +80,7 @@ def _statistics() -> Query:
     hours = [_number(_LIKE, *_hour(at, day), most=BUSIEST) for day in range(DAYS + 1)]
     return Query(
         select(
-            _number(_LIKE, most=COUNTED) - itself,
+            _number(_LIKE, most=COUNTED + 1) - itself,
             since,
             hours[0] - itself,
             array(hours[1:]),

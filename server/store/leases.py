@@ -15,28 +15,50 @@ from server.store.query import Query
 _DUE = """due_time <= statement_timestamp()
     AND (lease_until IS NULL OR lease_until <= statement_timestamp())"""
 
-_BUSY = """busy (workspace) AS (
-    (SELECT workspace FROM agent_sessions WHERE due_time IS NOT NULL ORDER BY workspace LIMIT 1)
-    UNION ALL
-    SELECT (
-        SELECT next.workspace FROM agent_sessions AS next
-        WHERE next.due_time IS NOT NULL AND next.workspace > busy.workspace
-        ORDER BY next.workspace LIMIT 1
+_AHEAD = 200
+"""How many of the longest due sessions are looked at to find workspaces that have some."""
+
+_FURTHER = 100
+"""How many workspaces are looked at beside theirs, when there are more due sessions than that."""
+
+_CANDIDATES = f"""oldest AS MATERIALIZED (
+    SELECT workspace FROM agent_sessions WHERE {_DUE} ORDER BY due_time LIMIT {_AHEAD}
+), stepped (workspace) AS (
+    SELECT gen_random_uuid()
+    UNION
+    SELECT coalesce(
+        (
+            SELECT next.workspace FROM agent_sessions AS next
+            WHERE next.due_time IS NOT NULL AND next.workspace > stepped.workspace
+            ORDER BY next.workspace LIMIT 1
+        ),
+        (SELECT workspace FROM agent_sessions WHERE due_time IS NOT NULL ORDER BY workspace LIMIT 1)
     )
-    FROM busy WHERE busy.workspace IS NOT NULL
+    FROM stepped
+), candidates AS (
+    SELECT workspace FROM oldest
+    UNION
+    (
+        SELECT workspace FROM stepped
+        WHERE (SELECT count(*) FROM oldest) = {_AHEAD} LIMIT {_FURTHER + 1}
+    )
 )"""
-"""The workspaces that have sessions to be looked at, each found by one step in the index."""
+"""Workspaces that may have due sessions: all that have, as long as few are due.
+
+Else those of the longest due ones, and some others from a random one on, each found by one step in
+the index: whoever has many due sessions keeps nobody else's from their turn.
+"""
 
 _TAKE = Query(
     text(
         f"""
-        WITH RECURSIVE {_BUSY}, due AS (
+        WITH RECURSIVE {_CANDIDATES}, due AS (
             SELECT found.workspace, found.id, found.due_time, coalesce(held.n, 0)
                 + row_number() OVER (PARTITION BY found.workspace ORDER BY found.due_time) AS turn
-            FROM busy
+            FROM candidates
             CROSS JOIN LATERAL (
                 SELECT workspace, id, due_time FROM agent_sessions
-                WHERE workspace = busy.workspace AND {_DUE}
+                WHERE workspace = candidates.workspace AND {_DUE}
                 ORDER BY due_time LIMIT :most
                 FOR UPDATE SKIP LOCKED
             ) AS found
@@ -118,37 +140,46 @@ _PUT_BACK = Query(
     )
 )
 
+_SLICE = 2000
+"""How many open sessions a sweep looks at: some 5 ms, where they are in memory."""
+
 _WAKE_WITHDRAWN = Query(
     text(
-        """
-        WITH withdrawn AS (
-            SELECT waiting.workspace, waiting.id FROM agent_sessions AS waiting
-            JOIN exceptions ON exceptions.workspace = waiting.workspace
-                AND exceptions.id = waiting.exception AND exceptions.state <> 1
-            WHERE waiting.state <= 4 AND waiting.exception <> ''
-                AND waiting.expire_time IS NOT NULL
+        f"""
+        WITH looked AS MATERIALIZED (
+            SELECT workspace, id, exception FROM agent_sessions
+            WHERE state <= 4 AND exception <> ''
+                AND (workspace, exception) > (CAST(:workspace AS uuid), CAST(:exception AS text))
+            ORDER BY workspace, exception LIMIT {_SLICE}
+        ), withdrawn AS (
+            SELECT waiting.workspace, waiting.id
+            FROM looked
+            CROSS JOIN LATERAL (
+                SELECT state FROM exceptions
+                WHERE workspace = looked.workspace AND id = looked.exception OFFSET 0
+            ) AS about
+            JOIN agent_sessions AS waiting ON waiting.workspace = looked.workspace
+                AND waiting.id = looked.id
+            WHERE about.state <> 1 AND waiting.state <= 4 AND waiting.expire_time IS NOT NULL
                 AND waiting.due_time > statement_timestamp()
-            LIMIT 1000
+            LIMIT {_SLICE}
             FOR UPDATE OF waiting SKIP LOCKED
+        ), woken AS (
+            UPDATE agent_sessions AS session SET due_time = clock_timestamp()
+            FROM withdrawn
+            WHERE session.workspace = withdrawn.workspace AND session.id = withdrawn.id
+            RETURNING session.id
         )
-        UPDATE agent_sessions AS session SET due_time = clock_timestamp()
-        FROM withdrawn
-        WHERE session.workspace = withdrawn.workspace AND session.id = withdrawn.id
-        RETURNING session.id
+        SELECT (SELECT count(*) FROM woken), CAST(last.workspace AS text), last.exception
+        FROM (VALUES (0)) AS always LEFT JOIN LATERAL (
+            SELECT workspace, exception FROM looked
+            ORDER BY workspace, exception OFFSET {_SLICE} - 1
+        ) AS last ON true
         """
     )
 )
 
-_QUEUED = Query(
-    text(
-        f"""
-        WITH RECURSIVE {_BUSY}
-        SELECT CAST(coalesce(sum(n), 0) AS bigint) FROM busy CROSS JOIN LATERAL (
-            SELECT count(*) FROM agent_sessions WHERE workspace = busy.workspace AND {_DUE}
-        ) AS found (n)
-        """
-    )
-)
+_QUEUED = Query(text(f"SELECT count(*) FROM agent_sessions WHERE {_DUE}"))
 
 
 class LeaseLost(Exception):
@@ -186,6 +217,16 @@ class Due(NamedTuple):
 
     seconds: float | None
     keeps: bool = False
+
+
+class Place(NamedTuple):
+    """An open session, by its exception: the order in which they are looked at."""
+
+    workspace: str
+    exception: str
+
+
+BEGINNING = Place("00000000-0000-0000-0000-000000000000", "")
 
 
 def take(
@@ -238,10 +279,14 @@ def put_back(database: Database, lease: Lease, seconds: float, *, counts: bool) 
     database.one(_PUT_BACK, _key(lease) | given)
 
 
-def wake_withdrawn(database: Database) -> int:
+def wake_withdrawn(database: Database, after: Place) -> tuple[int, Place]:
     """Has workers look at sessions that wait for a person, and whose exception isn't PENDING any
-    more; answers how many. Locks no exception."""
-    return len(database.all(_WAKE_WITHDRAWN, {}))
+    more, among the next open ones behind a place; answers how many, and where to go on.
+
+    Locks no exception.
+    """
+    [[woken, *last]] = database.all(_WAKE_WITHDRAWN, after._asdict())
+    return int(woken), Place(*last) if last[0] else BEGINNING
 
 
 def queued(database: Database) -> int:

@@ -1,4 +1,4 @@
-"""Deleting what is old: changes, whole events, versions of guide entries; a batch at a time.
+"""Deleting what is old or done with: changes, events, versions of guide entries, steps; in batches.
 
 What is old is said by the database's clock. How long things are kept is not known here.
 """
@@ -119,6 +119,36 @@ _REVISIONS = Query(
         """
     )
 )
+_STEPS = Query(
+    text(
+        f"""
+        WITH looked AS MATERIALIZED (
+          SELECT workspace, session, key FROM session_steps
+          WHERE (workspace, session, key) > (CAST(:workspace AS uuid), :session, :key)
+          ORDER BY workspace, session, key LIMIT {BATCH}
+        ), gone AS (
+          DELETE FROM session_steps s USING looked JOIN agent_sessions a
+            ON (a.workspace, a.id) = (looked.workspace, looked.session)
+          WHERE (s.workspace, s.session, s.key) = (looked.workspace, looked.session, looked.key)
+            AND a.state > 4 AND a.due_time IS NULL
+          RETURNING 1
+        )
+        SELECT (SELECT count(*) FROM gone), CAST(last.workspace AS text), last.session, last.key
+        FROM (VALUES (0)) AS always LEFT JOIN LATERAL (
+          SELECT * FROM looked ORDER BY workspace, session, key OFFSET {BATCH} - 1
+        ) AS last ON true
+        """
+    )
+)
+"""Of a session that is final, and has nothing under way, nobody asks any more what is done."""
+
+
+class Step(NamedTuple):
+    """A step, in the order of its table."""
+
+    workspace: str
+    session: str
+    key: str
 
 
 class Place(NamedTuple):
@@ -129,6 +159,7 @@ class Place(NamedTuple):
 
 
 BEGINNING = Place("00000000-0000-0000-0000-000000000000", 0)
+FIRST_STEP = Step("00000000-0000-0000-0000-000000000000", "", "")
 
 
 def prunable_below(transaction: Transaction, workspace: str) -> dict[str, Any]:
@@ -177,6 +208,18 @@ def prune_revisions(database: Database, days: int) -> int:
         if not _is_ours(transaction):
             return 0
         return int(transaction.all(_REVISIONS, {"days": days})[0][0])
+
+
+def prune_steps(database: Database, after: Step) -> tuple[int, Step | None]:
+    """Deletes those of final sessions among the next steps behind a place.
+
+    Answers how many, and where to go on, None at the end.
+    """
+    with database.transaction() as transaction:
+        if not _is_ours(transaction):
+            return 0, None
+        [[count, *last]] = transaction.all(_STEPS, after._asdict())
+    return int(count), Step(*last) if last[0] else None
 
 
 def _is_ours(transaction: Transaction) -> bool:

@@ -33,6 +33,9 @@ UNREAD = text("fingerprint IS NULL")
 ACTIVE_SESSION = text("state <= 4 AND exception <> ''")
 """The sessions of which an exception has only one: those that aren't final."""
 
+IN_USE = text("approved > 0 AND NOT deleted")
+"""The guide entries of which a version is in use: few, beside all that are drafted."""
+
 DUE_SESSION = text("due_time IS NOT NULL")
 
 MASKED = "masked"
@@ -165,7 +168,8 @@ exceptions = Table(
         *("workspace", "fingerprint", "create_time"),
         postgresql_where=text("fingerprint IS NOT NULL"),
     ),
-    Index("exceptions_unread", "workspace", "create_time", postgresql_where=UNREAD),
+    # Workers read the newest of all workspaces first, and ask none of them by itself.
+    Index("exceptions_unread", "create_time", postgresql_where=UNREAD),
     Index("exceptions_extra", "extra", postgresql_using="gin"),
     Index("exceptions_pending", "workspace", "identity", unique=True, postgresql_where=PENDING),
 )
@@ -204,8 +208,18 @@ guide_entries = Table(
     Index("guide_entries_automation", "workspace", "automation", "create_time", "id"),
     Index(
         "guide_entries_fingerprint",
-        *("workspace", "fingerprint"),
-        postgresql_where=text("fingerprint IS NOT NULL"),
+        *("workspace", "fingerprint", "create_time", "id"),
+        postgresql_where=IN_USE,
+    ),
+    Index(
+        "guide_entries_in_use",
+        *("workspace", "create_time", "id"),
+        postgresql_where=IN_USE,
+    ),
+    Index(
+        "guide_entries_automation_in_use",
+        *("workspace", "automation", "create_time", "id"),
+        postgresql_where=IN_USE,
     ),
 )
 """Each in its newest version. `approved` is the major of the version in use, 0 if there is none.
@@ -318,6 +332,8 @@ agent_sessions = Table(
         postgresql_where=ACTIVE_SESSION,
     ),
     Index("agent_sessions_due", "workspace", "due_time", postgresql_where=DUE_SESSION),
+    # Workers take from all workspaces: the longest due are found without asking each of them.
+    Index("agent_sessions_longest_due", "due_time", postgresql_where=DUE_SESSION),
 )
 """A session, and who works on it. `signal` and `analysis` are serialised messages, empty if there
 is none; `exception`, `automation` and `run` are ids, empty if it is about a signal; `note` is that

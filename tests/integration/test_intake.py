@@ -5,6 +5,7 @@ import pytest
 from kintsugi.v1 import agent_session_service_pb2 as service
 from kintsugi.v1 import guide_entry_pb2, guide_entry_service_pb2
 
+from server.operations import intake
 from server.sessions.reasoner import Proposed
 from tests.integration.client import WORKSPACE, Client, new_exception
 from tests.integration.working import Said, Sessions, working
@@ -67,6 +68,60 @@ def test_no_session_is_started_for_another_kind(database, client, sessions):
         raised = client.create(new_exception(message="ConnectionError: the disk is full"))
         sessions.wait_until(lambda: _described(client, raised.name))
     assert not _sessions_about(sessions, raised.name)
+
+
+def test_a_session_is_not_forgotten_when_somebody_has_the_exception_locked(
+    database, client, sessions, monkeypatch
+):
+    _self_resolving(client)
+    start, locked = intake._start, []
+
+    def start_while_locked(store, unread):
+        with psycopg.connect(database) as connection:
+            if unread.id not in locked:
+                lock = "SELECT FROM exceptions WHERE id = %s FOR UPDATE"
+                connection.execute(lock, [unread.id])
+                locked.append(unread.id)
+            start(store, unread)
+
+    monkeypatch.setattr(intake, "_start", start_while_locked)
+    with working(database, Said(Proposed("manual_review"))):
+        raised = client.raise_one()
+        sessions.wait_until(lambda: _described(client, raised.name))
+    assert locked
+    assert len(_sessions_about(sessions, raised.name)) == 1
+
+
+def test_what_cannot_be_described_keeps_no_other_from_it(database, client, sessions, monkeypatch):
+    def describe(exception):
+        if "bad" in exception.message:
+            raise ValueError(exception.message)
+        return "It broke."
+
+    monkeypatch.setattr(intake, "describe", describe)
+    other = client.create(new_exception(message="good"))
+    bad = client.create(new_exception(message="bad"))
+    with working(database, Said()):
+        sessions.wait_until(lambda: _described(client, other.name))
+    assert not _described(client, bad.name)
+    assert _unread(database) == 0
+
+
+def test_workers_read_different_exceptions(database, client, sessions):
+    for n in range(150):
+        client.create(new_exception(message=f"failure {n}"))
+    with psycopg.connect(database) as first:
+        newest = "SELECT id FROM exceptions ORDER BY create_time DESC LIMIT 100 FOR UPDATE"
+        first.execute(newest)
+        with working(database, Said()):
+            sessions.wait_until(lambda: _unread(database) == 100)
+    assert _unread(database) == 100
+
+
+def _unread(database: str) -> int:
+    with psycopg.connect(database) as connection:
+        count = "SELECT count(*) FROM exceptions WHERE fingerprint IS NULL"
+        return connection.execute(count).fetchall()[0][0]
 
 
 def _described(client: Client, name: str):

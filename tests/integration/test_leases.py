@@ -60,6 +60,15 @@ def test_a_busy_workspace_starves_no_other(database, connections):
     assert sorted(taken) == sorted([busy, busy, busy, quiet])
 
 
+def test_a_long_backlog_starves_no_other(database, connections):
+    busy, quiet = _workspace(database), _workspace(database)
+    _due(database, busy, 900)
+    _due(database, quiet, 1)
+    _execute(database, "UPDATE agent_sessions SET due_time = now() WHERE id = 's1'")
+    taken = [lease.workspace for lease in _take(connections, 4)]
+    assert sorted(taken) == sorted([busy, busy, busy, quiet])
+
+
 def test_who_has_fewest_running_comes_first(database, connections):
     busy, quiet = _workspace(database), _workspace(database)
     _due(database, busy, 5)
@@ -152,3 +161,32 @@ def test_names_are_those_of_the_workspace(database, connections):
     [lease] = _take(connections, 1)
     assert lease.name == AgentSessionName("local", workspace, "s1")
     assert lease.agent == "agents/a"
+
+
+def test_all_open_sessions_are_looked_at_by_and_by(database, connections):
+    workspace = _workspace(database)
+    _due(database, workspace, 4500)
+    _execute(
+        database,
+        "UPDATE agent_sessions SET exception = id, state = 3,"
+        " due_time = now() + interval '1 hour', expire_time = now() + interval '1 hour'",
+    )
+    _withdrawn(database, workspace, "s4499")
+    woken, place = [], leases.BEGINNING
+    for _ in range(6):
+        count, place = leases.wake_withdrawn(connections, place)
+        woken.append(count)
+    assert sorted(woken) == [0, 0, 0, 0, 0, 1]
+    assert leases.queued(connections) == 1
+
+
+def _withdrawn(url: str, workspace: str, id: str) -> None:
+    """An exception that is resolved."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO exceptions (workspace, id, automation, run, start_byte, end_byte, message,"
+            ' execution_id, stage, identity, state, "group", assignee, resolver,'
+            " resolution_guide_entry, resolution_note, extra)"
+            " VALUES (%s, %s, 'a', 'r', 0, 1, 'm', 'x', 1, '', 2, 'g', '', '', '', '', '{}')",
+            [workspace, id],
+        )

@@ -90,7 +90,7 @@ def test_what_is_kept_for_ever_stays(
     client.say(new_thread())
     age(sql, "changes", "create_time", hours=100_000)
     age(sql, "events", "update_time", hours=100_000)
-    assert prune(connections, Kept(0, 0, 0)) == {}
+    assert prune(connections, Kept(0, 0, 0)) == {"steps": 0}
     assert (count(sql, "changes"), count(sql, "events")) == (1, 1)
 
 
@@ -230,7 +230,7 @@ def test_more_than_a_batch_goes_at_once(
     )
     age(sql, "changes", "create_time")
     age(sql, "events", "update_time")
-    assert pruned() == {"events": 2751, "revisions": 0, "changes": 2501}
+    assert pruned() == {"events": 2751, "revisions": 0, "changes": 2501, "steps": 0}
     assert (count(sql, "events"), count(sql, "changes")) == (0, 0)
 
 
@@ -257,6 +257,24 @@ def test_of_guide_entries_the_newest_version_and_the_one_in_use_stay(
     age(sql, "guide_entry_revisions", "update_time")
     assert pruned()["revisions"] == 2
     assert sql.execute(versions).fetchall() == [(1, 0), (1, 2)]
+
+
+def test_the_steps_of_final_sessions_go_and_those_of_others_stay(
+    client: Client, connections: Database, sql: psycopg.Connection[Any]
+) -> None:
+    for id, state, due in (("open", 4, "now()"), ("ending", 7, "now()"), ("final", 5, "NULL")):
+        sql.execute(
+            "INSERT INTO agent_sessions (workspace, id, agent, creator, start, state, due_time)"  # type: ignore[arg-type]
+            f" SELECT uid, '{id}', 'agents/a', 'users/a', 1, {state}, {due} FROM workspaces"
+        )
+        sql.execute(
+            "INSERT INTO session_steps (workspace, session, key, result)"
+            " SELECT uid, %s, n::text, '{}' FROM workspaces, generate_series(1, 1500) AS n",
+            [id],
+        )
+    assert prune(connections, Kept(0, 0, 0)) == {"steps": 1500}
+    left = sql.execute("SELECT session, count(*) FROM session_steps GROUP BY session ORDER BY 1")
+    assert left.fetchall() == [("ending", 1500), ("open", 1500)]
 
 
 def test_one_process_at_a_time_prunes(

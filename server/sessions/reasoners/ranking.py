@@ -46,7 +46,7 @@ def _likeness(guide: Guide, text: str, similarity: float, kind: FailureKind | No
 
 @lru_cache(_KEPT)
 def _speaks_of(text: str, kind: FailureKind) -> bool:
-    return kind.pattern.search(text) is not None
+    return kind.pattern.search(text.lower()) is not None
 
 
 def _judged(guide: Guide, likeness: float, best_other: float) -> Guide:

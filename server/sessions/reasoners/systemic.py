@@ -4,7 +4,7 @@ How often it was seen is counted elsewhere.
 """
 
 from server.sessions.reasoners.findings import Pattern
-from server.store.knowledge import COUNTED, DAYS
+from server.store.knowledge import BUSIEST, COUNTED, DAYS
 
 _OFTEN = 10
 """So many in all are a pattern, however they are spread."""
@@ -33,7 +33,7 @@ def told(pattern: Pattern, occurrences: int) -> str:
     text = f"raised {number} times{since}{_where(pattern)}"
     if not _is_sudden(pattern):
         return text
-    within = pattern.last_hour + 1
+    within = f"at least {BUSIEST}" if pattern.last_hour + 1 >= BUSIEST else pattern.last_hour + 1
     return (
         f"{text}; {within} of them within an hour, where {pattern.usual:g} are usual"
         f" at that time of day (of the {DAYS} days before)"

@@ -75,3 +75,14 @@ def test_every_text_has_one(message):
 @pytest.mark.parametrize("piece", ["_", "a-", "'", "a/", "a@", "é", ":", "1,", "~", "http://", "<"])
 def test_no_message_takes_long(piece):
     assert fingerprint((piece * 65536)[:65536])
+
+
+@given(st.integers(0, 10**12), st.integers(0, 10**12), st.text(max_size=300))
+def test_only_the_beginning_of_a_long_message_counts(one, other, end):
+    words = "the total of the invoice is missing " * 1000
+    assert fingerprint(f"row {one}: {words}") == fingerprint(f"row {other}: {words}{end}")
+
+
+def test_what_a_short_message_ends_with_counts():
+    words = "the total of the invoice is missing " * 100
+    assert fingerprint(words + "here") != fingerprint(words + "there")

@@ -42,3 +42,8 @@ def test_more_than_can_be_counted_is_told_so():
 def test_a_sudden_one_is_told_beside_what_is_usual():
     text = told(Pattern(others=5, automations=["a"], last_hour=4, usual=0.5), 1)
     assert "in a; 5 of them within an hour, where 0.5 are usual" in text
+
+
+def test_an_hour_that_was_not_counted_to_its_end_is_told_so():
+    text = told(Pattern(others=5_000, automations=["a"], last_hour=1_000, usual=2), 1)
+    assert "; at least 1000 of them within an hour" in text

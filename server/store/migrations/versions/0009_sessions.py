@@ -11,7 +11,9 @@ def upgrade() -> None:
     op.execute(_ACTIONS)
     op.execute(_CONNECTORS)
     op.execute(_LEARNED)
-    op.execute(_KNOWN)
+    op.execute(_IN_USE)
+    # Last: nobody reads or writes an exception from here until the migration is committed.
+    op.execute(_READ)
 
 
 _SESSIONS = """
@@ -50,6 +52,8 @@ CREATE INDEX agent_sessions_exception ON agent_sessions (workspace, exception, c
 CREATE UNIQUE INDEX agent_sessions_active ON agent_sessions (workspace, exception)
     WHERE state <= 4 AND exception <> '';
 CREATE INDEX agent_sessions_due ON agent_sessions (workspace, due_time)
+    WHERE due_time IS NOT NULL;
+CREATE INDEX agent_sessions_longest_due ON agent_sessions (due_time)
     WHERE due_time IS NOT NULL;
 CREATE TABLE session_steps (
     workspace uuid NOT NULL,
@@ -124,11 +128,6 @@ CREATE UNIQUE INDEX connectors_action_type ON connectors (workspace, action_type
 """
 
 _LEARNED = """
-ALTER TABLE exceptions ADD COLUMN fingerprint bytea;
-CREATE INDEX exceptions_fingerprint ON exceptions (workspace, fingerprint, create_time)
-    WHERE fingerprint IS NOT NULL;
-CREATE INDEX exceptions_unread ON exceptions (workspace, create_time)
-    WHERE fingerprint IS NULL;
 ALTER TABLE guide_entries
     ADD COLUMN action_type text COLLATE "C" NOT NULL DEFAULT '',
     ADD COLUMN action_parameters jsonb NOT NULL DEFAULT '{}',
@@ -147,7 +146,20 @@ ALTER TABLE guide_entry_revisions
     ADD COLUMN fingerprint bytea;
 """
 
-_KNOWN = """
-CREATE INDEX guide_entries_fingerprint ON guide_entries (workspace, fingerprint)
+_IN_USE = """
+CREATE INDEX guide_entries_fingerprint ON guide_entries (workspace, fingerprint, create_time, id)
+    WHERE approved > 0 AND NOT deleted;
+CREATE INDEX guide_entries_in_use ON guide_entries (workspace, create_time, id)
+    WHERE approved > 0 AND NOT deleted;
+CREATE INDEX guide_entries_automation_in_use
+    ON guide_entries (workspace, automation, create_time, id)
+    WHERE approved > 0 AND NOT deleted;
+"""
+
+_READ = """
+ALTER TABLE exceptions ADD COLUMN fingerprint bytea;
+CREATE INDEX exceptions_fingerprint ON exceptions (workspace, fingerprint, create_time)
     WHERE fingerprint IS NOT NULL;
+CREATE INDEX exceptions_unread ON exceptions (create_time)
+    WHERE fingerprint IS NULL;
 """
