@@ -1,4 +1,4 @@
-"""What becomes of actions whose attempts never leave, are cut off, or aren't to be made any more."""
+"""What becomes of actions whose attempts never leave, are cut off, or may not be repeated."""
 
 import threading
 from collections.abc import Iterator
