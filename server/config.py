@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         3, ge=0.5, le=300, description="after which the sessions of a dead worker are taken over"
     )
+    worker_grace_seconds: float = Field(
+        30, ge=0, description="what requests of a worker in flight to target systems get at the end"
+    )
     secrets_dir: Path | None = Field(
         None, description="where the secrets `file:NAME` are, in a folder for each workspace"
     )

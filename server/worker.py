@@ -21,7 +21,7 @@ from server.sessions.execution import Execution
 from server.sessions.intake import Intake
 from server.sessions.reasoner import Reasoner
 from server.sessions.reasoners.guide import GuideReasoner
-from server.sessions.runtime import Pace, Runtime
+from server.sessions.runtime import Grace, Pace, Runtime
 from server.store.connection import Database
 from server.store.listener import Listener
 from server.store.notifier import Notifier
@@ -58,15 +58,23 @@ class Worker:
 
     def stop(self) -> None:
         """Takes nothing more, lets go of what it can, waits a while for the rest."""
+        settings = self._settings
+        grace = Grace(settings.grace_seconds, settings.worker_grace_seconds)
+        self._runtime.close(grace, self._tell_sending)
         self._listener.close()
         self._intake.close()
-        self._runtime.close(self._settings.grace_seconds)
         for repetition in self._repetitions:
             repetition.close()
         self._notifier.close()
         self._upkeep.close()
         self._leases.close()
         self._database.close()
+
+    def _tell_sending(self, count: int) -> None:
+        seconds = self._settings.worker_grace_seconds
+        _log.info("waiting for requests to end", count=count, most_seconds=seconds)
+        if file := self._settings.ready_file:
+            file.write_text(json.dumps({"pid": os.getpid(), "waits_seconds": seconds}))
 
     def _heard(self, topics: Collection[str]) -> None:
         if SESSIONS in topics or EVERYTHING in topics:
@@ -76,7 +84,7 @@ class Worker:
 
 
 def run(settings: Settings, reasoner: Callable[[Store], Reasoner] = GuideReasoner) -> None:
-    """Works until SIGTERM or Ctrl-C. Raises CannotRun."""
+    """Works until SIGTERM or Ctrl-C; a second one doesn't wait for anything. Raises CannotRun."""
     logs.configure(settings.log_level)
     for name in unknown_variables():
         _log.warning("unknown setting", name=name)
@@ -88,5 +96,8 @@ def run(settings: Settings, reasoner: Callable[[Store], Reasoner] = GuideReasone
     if settings.ready_file:
         settings.ready_file.write_text(json.dumps({"pid": os.getpid()}))
     signal.sigwait(_ENDING)
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     worker.stop()
     _log.info("stopped", pid=os.getpid())

@@ -40,46 +40,50 @@ class Retries:
         self._exception = exception
         self._again = again
         self._told = told
+        self._claim_id = str(uuid.uuid4())
+        self._run: set[str] = set()
 
     def look(self) -> bool:
         """Whether there was one to be taken, which was run then.
 
         Raises KeyboardInterrupt where the job was interrupted, and ServiceError.
         """
-        claim_id = str(uuid.uuid4())
-        if not (action := self._take(claim_id)):
+        if not (action := self._take()):
             return False
+        self._run.add(action.name)
         say(f"running it again, as approved by {action.approver}")
-        with _Keeping(self._actions, action.name, claim_id):
+        with _Keeping(self._actions, action.name, self._claim_id):
             outcome = self._again()
-            self._report(action.name, claim_id, outcome)
+            self._report(action.name, outcome)
         if outcome.signals:
             raise KeyboardInterrupt
         return True
 
-    def _take(self, claim_id: str) -> Action | None:
-        """None where there is none, or somebody else was faster, or the service is away."""
+    def _take(self) -> Action | None:
+        """None where there is none, or somebody else was faster, or the service is away: then what
+        was taken all the same is ours the next time. None is run twice."""
         try:
             for action in self._actions.executing(self._exception, "retry_run"):
-                return self._actions.claim(action.name, claim_id)
+                if action.name not in self._run:
+                    return self._actions.claim(action.name, self._claim_id)
         except ServiceError as error:
             if not (error.transient or error.code is grpc.StatusCode.FAILED_PRECONDITION):
                 raise
         return None
 
-    def _report(self, action: str, claim_id: str, outcome: Outcome) -> None:
+    def _report(self, action: str, outcome: Outcome) -> None:
         """A service that is away is waited for."""
         why = "" if outcome.code == 0 else self._told(outcome)
         until = time.monotonic() + REPORT
-        while (error := self._reported(action, claim_id, outcome.code, why)) is not None:
+        while (error := self._reported(action, outcome.code, why)) is not None:
             if not error.transient or time.monotonic() > until:
                 say(f"how it ended couldn't be reported: {error.message}")
                 return
             time.sleep(1)
 
-    def _reported(self, action: str, claim_id: str, code: int, why: str) -> ServiceError | None:
+    def _reported(self, action: str, code: int, why: str) -> ServiceError | None:
         try:
-            self._actions.report(action, claim_id, code, why)
+            self._actions.report(action, self._claim_id, code, why)
         except ServiceError as error:
             return error
         return None

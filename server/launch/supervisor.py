@@ -30,7 +30,10 @@ from server.launch.postgres import Postgres
 _START_SECONDS = 60
 _OLDEST_POSTGRES = 17
 _GRACE_SECONDS = 0.8
-_STOP_SERVERS = ((signal.SIGTERM, _GRACE_SECONDS + 0.4), (signal.SIGKILL, 0.2))
+_END = ((signal.SIGTERM, _GRACE_SECONDS + 0.4),)
+_KILL = ((signal.SIGKILL, 0.2),)
+_LAST_SECONDS = 2
+"""What a worker may take to end after the requests that it waits for."""
 _STOP_ENVOY = ((signal.SIGTERM, 0.3), (signal.SIGKILL, 0.2))
 
 
@@ -176,9 +179,7 @@ class Supervisor:
             self._kept.append(Kept(server, self._metrics.forget))
 
     def _start_worker(self) -> None:
-        worker = self._kintsugi(
-            "worker", "worker", "--ready-file", str(self._data.run / "worker.json")
-        )
+        worker = self._kintsugi("worker", "worker", "--ready-file", str(self._worker_file))
         self._worker.append(worker)
         worker.start()
         self._kept.append(Kept(worker, self._metrics.forget))
@@ -187,6 +188,10 @@ class Supervisor:
         file = self._ready_file(number)
         where = ["--grpc-host", ports.HOST, "--grpc-port", str(port)]
         return ["serve", *where, "--ready-file", str(file)]
+
+    @property
+    def _worker_file(self) -> Path:
+        return self._data.run / "worker.json"
 
     def _ready_file(self, number: int) -> Path:
         return self._data.run / f"server-{number}.json"
@@ -271,11 +276,31 @@ class Supervisor:
     def _stop(self) -> None:
         """Servers first, so that they finish their calls through Envoy and on the database; the
         worker with them, so that it lets go of its sessions."""
-        child.stop([*self._servers, *self._worker], _STOP_SERVERS)
+        child.stop([*self._servers, *self._worker], _END)
+        child.stop(self._servers, _KILL)
+        for worker in self._worker:
+            self._await_requests(worker)
+        child.stop(self._worker, _KILL)
         child.stop(self._envoy, _STOP_ENVOY)
         if self._postgres is not None:
             self._postgres.stop()
         self._cores.release()
+
+    def _await_requests(self, worker: Child) -> None:
+        """What a worker has sent to target systems ends as it ends: only it knows of that."""
+        if worker.alive and (seconds := self._waits_seconds(worker)):
+            self._tell(
+                f"waiting at most {seconds:g} s for requests to target systems that have left;"
+                " Ctrl-C gives up"
+            )
+            worker.wait(seconds + _LAST_SECONDS)
+
+    def _waits_seconds(self, worker: Child) -> float:
+        try:
+            told = json.loads(self._worker_file.read_text())
+        except (OSError, ValueError):
+            return 0
+        return float(told.get("waits_seconds", 0)) if told["pid"] == worker.pid else 0
 
     def _kill(self) -> None:
         own = [self._postgres.child] if self._postgres else []

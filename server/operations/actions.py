@@ -27,6 +27,7 @@ from server.operations.proposals import (
 )
 from server.operations.session_thread import about_action
 from server.resources.timestamps import set_timestamp
+from server.store import attempts
 from server.store.actions import CLAIM, CLAIMED_BY
 from server.store.agent_sessions import DUE_WITH_CLAIM
 from server.store.changes import FURTHER, once
@@ -162,6 +163,11 @@ def _end(
     result = event_pb2.ToolCallResult(tool_call_id=action.name.rpartition("/")[2], result=told)
     opened.said.append(event_pb2.Event(tool_call_result=result))
     opened.put_to_work()
+    attempts.end(
+        opened.transaction,
+        attempts.key_of(opened.workspace, opened.name.id, ActionName.parse(action.name).id),
+        "succeeded" if target == action_state.SUCCEEDED else "failed",
+    )
     return opened.change_action(action, apply)
 
 

@@ -4,25 +4,35 @@ Each is one transaction of the worker that holds it. What is sent, and when agai
 `sessions/execution.py`; how the exception is resolved in the end, in `session_outcome.py`.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from google.protobuf.json_format import MessageToJson
-from kintsugi.v1 import connector_pb2, event_pb2
+from kintsugi.v1 import connector_pb2, event_pb2, exception_pb2
 from kintsugi.v1.action_pb2 import Action
 
 from server.domain import action_state, agent_session_state
+from server.domain.connector_rules import max_attempts, timeout_seconds
 from server.failpoints import AFTER_RESULT_BEFORE_COMMIT, failpoint
 from server.operations.proposals import connectors_for, why_changed
 from server.operations.session_outcome import go_on
+from server.operations.session_progress import DEALT_WITH, close
 from server.operations.session_turn import GOING_ON, Desk, Turn
+from server.outbound.outcome import Kind, Outcome
 from server.outbound.sending import may_repeat
 from server.resources.timestamps import set_timestamp
 from server.store import attempts
 from server.store.attempts import Attempt
 from server.store.leases import Due, Lease
 
-CUT_OFF = "it was cut off, and whether it was done isn't known"
+_CUT_OFF = "it was cut off, and whether it was done isn't known"
+_ENDED = "its session has ended"
+_NOBODY = "nobody waits for the run"
+_ABANDONED = "whoever ran it went away, and whether it was done isn't known"
+
+_STATES: dict[Kind, action_state.State] = {
+    Kind.SUCCEEDED: action_state.SUCCEEDED,
+    Kind.FAILED: action_state.FAILED,
+}
 
 
 class Sendable(NamedTuple):
@@ -33,87 +43,79 @@ class Sendable(NamedTuple):
     number: int
 
 
-class Ended(NamedTuple):
-    """What came of an action."""
-
-    state: action_state.State
-    response: Mapping[str, Any] | None = None
-    error: str = ""
-
-
 def begin_waiting(desk: Desk, lease: Lease, action: Action, seconds: float) -> None:
     """APPROVED → EXECUTING for an action that somebody else carries out, who has to take it within
     `seconds`; then the session is due again."""
     with desk.turn(lease, "ExecuteActions") as turn:
-        if not (begun := _to_begin(turn, action)):
-            return
-        attempts.begin(turn.transaction, turn.key_of(begun), lease.token, seconds)
-        turn.move_action(begun, action_state.EXECUTING, fill=_run)
-        turn.schedule(Due(seconds))
+        begun = _current(turn, action)
+        if _is_to_go_on(turn, begun, turn.exception()):
+            attempts.begin(turn.transaction, turn.key_of(begun), lease.token, seconds)
+            turn.move_action(begun, action_state.EXECUTING, fill=_run)
+            turn.schedule(Due(seconds))
 
 
-def begin_sending(
-    desk: Desk, lease: Lease, action: Action, margin: float, *, is_cut_off: bool
-) -> Sendable | None:
+def look_at_claim(desk: Desk, lease: Lease, action: Action) -> bool:
+    """Ends an action that nobody has taken, or whose taker is gone; one that somebody may still
+    end is waited for. Answers whether there is another one to execute."""
+    with desk.turn(lease, "ExecuteActions") as turn:
+        found = _current(turn, action)
+        if found.state == action_state.EXECUTING:
+            attempt = attempts.last(turn.transaction, turn.key_of(found))
+            if attempt and attempt.claim_left > 0:
+                turn.schedule(Due(attempt.claim_left))
+                return False
+            is_nobodys = attempt is not None and not attempt.claim
+            kind, error = (Kind.UNSENT, _NOBODY) if is_nobodys else (Kind.CUT_OFF, _ABANDONED)
+            _end(turn, found, Outcome(kind, error=error))
+        return go_on(turn)
+
+
+def begin_sending(desk: Desk, lease: Lease, action: Action, margin: float) -> Sendable | None:
     """Begins an attempt: EXECUTING, and written with when it is over for certain, which is the
     connector's timeout and the `margin` from now.
 
-    None where it is no longer what was approved, isn't to be executed any more, or, where the
-    attempt before `is_cut_off`, may not be repeated: then the action has ended.
+    None where another worker's attempt isn't over yet, for which is waited, or where there is to be
+    none: it is no longer what was approved, isn't to be executed any more, or may not be repeated.
+    Then the action has ended.
     """
     with desk.turn(lease, "ExecuteActions") as turn:
-        if not (begun := _to_begin(turn, action)):
+        begun = _current(turn, action)
+        attempt = attempts.last(turn.transaction, turn.key_of(begun))
+        if attempt and not attempt.has_ended and attempt.seconds_left > 0:
+            turn.schedule(Due(attempt.seconds_left))
             return None
         exception = turn.exception()
+        if not _is_to_go_on(turn, begun, exception):
+            return None
         types = [begun.action_type]
         connectors = connectors_for(turn.transaction, lease.workspace, lease.name.parent, types)
         if why := why_changed(begun, exception, connectors):
             _give_up(turn, begun, why)
             return None
         http = connectors[begun.action_type].http
-        if is_cut_off and not may_repeat(http):
+        if begun.state == action_state.EXECUTING and not _is_to_repeat(http, attempt):
             _give_up(turn, begun, "")
             return None
-        number = attempts.begin(
-            turn.transaction, turn.key_of(begun), lease.token, seconds_of(http) + margin
-        )
-        if begun.state == action_state.APPROVED:
-            begun = turn.move_action(begun, action_state.EXECUTING, fill=_run)
-            turn.say(_request(begun))
-        turn.schedule(GOING_ON)
-        return Sendable(begun, http, number)
+        return _attempt(turn, begun, http, margin)
 
 
-def seconds_of(http: connector_pb2.HttpRequest) -> float:
-    """What one attempt may take."""
-    return http.timeout.ToMilliseconds() / 1000 if http.HasField("timeout") else 30.0
+def finish(
+    desk: Desk, lease: Lease, action: Action, outcome: Outcome, pause: float | None = None
+) -> bool:
+    """Ends an attempt, and the action with it; answers whether there is another one to execute.
 
-
-def last_attempt(desk: Desk, lease: Lease, action: Action) -> Attempt | None:
-    """How the last attempt at an action stands, and who has claimed it."""
-    with desk.turn(lease, "GetAction") as turn:
-        return attempts.last(turn.transaction, turn.key_of(action))
-
-
-def wait(desk: Desk, lease: Lease, seconds: float) -> None:
-    """Lets go of the session for so long."""
-    with desk.turn(lease, "ExecuteActions") as turn:
-        turn.schedule(Due(max(seconds, 0)))
-
-
-def try_later(desk: Desk, lease: Lease, action: Action, seconds: float) -> None:
-    """Ends an attempt that is to be repeated, and lets go of the session until then."""
-    with desk.turn(lease, "ExecuteActions") as turn:
-        attempts.end(turn.transaction, turn.key_of(action))
-        turn.schedule(Due(seconds))
-
-
-def finish(desk: Desk, lease: Lease, action: Action, ended: Ended) -> bool:
-    """Ends an action with what came of it; answers whether there is another one to execute."""
+    With a `pause` in seconds the attempt is followed by another one after it, unless the session
+    was ended meanwhile.
+    """
     with desk.turn(lease, "ExecuteActions") as turn:
         found = _current(turn, action)
+        is_open = turn.session.state == agent_session_state.EXECUTING
         if found.state == action_state.EXECUTING:
-            _end(turn, found, ended)
+            if pause is not None and is_open:
+                attempts.end(turn.transaction, turn.key_of(found), outcome.kind.value)
+                turn.schedule(Due(pause))
+                return False
+            _end(turn, found, outcome)
         is_more = go_on(turn)
         failpoint(AFTER_RESULT_BEFORE_COMMIT)
         return is_more
@@ -130,45 +132,81 @@ def _current(turn: Turn, action: Action) -> Action:
     return found
 
 
-def _to_begin(turn: Turn, action: Action) -> Action | None:
-    """The action as it is now, if it is still to be executed."""
-    found = _current(turn, action)
-    is_open = found.state in (action_state.APPROVED, action_state.EXECUTING)
-    if is_open and turn.session.state == agent_session_state.EXECUTING:
-        return found
-    if found.state == action_state.EXECUTING:
-        _end(turn, found, Ended(action_state.UNKNOWN, error=CUT_OFF))
-    go_on(turn)
-    return None
+def _is_to_go_on(turn: Turn, action: Action, exception: exception_pb2.Exception | None) -> bool:
+    """Whether an action is still to be executed; if not, that is the end of it."""
+    is_open = turn.session.state == agent_session_state.EXECUTING
+    if not is_open or action.state in action_state.FINAL:
+        if action.state == action_state.EXECUTING:
+            _break_off(turn, action, _ENDED)
+        go_on(turn)
+        return False
+    if exception is not None and exception.state != exception_pb2.EXCEPTION_STATE_PENDING:
+        if action.state == action_state.EXECUTING:
+            _break_off(turn, action, DEALT_WITH)
+        close(turn, agent_session_state.CANCELLED, DEALT_WITH)
+        return False
+    return True
+
+
+def _is_to_repeat(http: connector_pb2.HttpRequest, attempt: Attempt | None) -> bool:
+    """Whether the last attempt, which is over, may be followed by another one."""
+    if attempt is None or attempt.number >= max_attempts(http):
+        return False
+    return attempt.has_ended or may_repeat(http)
+
+
+def _attempt(
+    turn: Turn, action: Action, http: connector_pb2.HttpRequest, margin: float
+) -> Sendable:
+    seconds = timeout_seconds(http) + margin
+    number = attempts.begin(turn.transaction, turn.key_of(action), turn.lease.token, seconds)
+    if action.state == action_state.APPROVED:
+        action = turn.move_action(action, action_state.EXECUTING, fill=_run)
+        turn.say(_request(action))
+    turn.schedule(GOING_ON)
+    return Sendable(action, http, number)
 
 
 def _give_up(turn: Turn, action: Action, why: str) -> None:
-    """It is no longer what was approved; one that has left here already isn't repeated."""
+    """It is no longer what was approved, or not to be repeated."""
     if action.state == action_state.APPROVED:
         turn.move_action(action, action_state.EXPIRED, why)
     else:
-        error = f"{CUT_OFF}, and it isn't repeated: {why}" if why else CUT_OFF
-        _end(turn, action, Ended(action_state.UNKNOWN, error=error))
+        _break_off(turn, action, why)
     go_on(turn)
 
 
-def _end(turn: Turn, action: Action, ended: Ended) -> None:
+def _break_off(turn: Turn, action: Action, why: str) -> None:
+    """Ends one that is EXECUTING, and at which there is no further attempt: FAILED where nothing
+    has left here, else UNKNOWN."""
+    attempt = attempts.last(turn.transaction, turn.key_of(action))
+    error = f"{_CUT_OFF}, and it isn't repeated: {why}" if why else _CUT_OFF
+    if attempt and attempt.never_left:
+        error = why
+    _end(turn, action, Outcome(Kind.CUT_OFF, error=error))
+
+
+def _end(turn: Turn, action: Action, outcome: Outcome) -> None:
+    """Ends what hasn't ended of it. Without an answer, it has FAILED only where no attempt has
+    left here."""
     key = turn.key_of(action)
+    attempts.end(turn.transaction, key, outcome.kind.value)
     attempt = attempts.last(turn.transaction, key)
-    attempts.end(turn.transaction, key)
     begun = attempt.first_send_time if attempt else turn.held.now
+    unanswered = action_state.FAILED if attempt and attempt.never_left else action_state.UNKNOWN
+    state = _STATES.get(outcome.kind, unanswered)
 
     def fill(changed: Action) -> None:
         result = changed.result
-        result.success = ended.state == action_state.SUCCEEDED
-        result.error = ended.error
-        if ended.response:
-            result.response.update(ended.response)
+        result.success = state == action_state.SUCCEEDED
+        result.error = outcome.error
+        if outcome.response:
+            result.response.update(outcome.response)
         set_timestamp(result.execute_time, begun)
         result.duration.FromMicroseconds(max(turn.held.now - begun, 0))
         _set_steps(changed, Action.Step.STATE_SUCCEEDED if result.success else _FAILED)
 
-    turn.say(_answer(turn.move_action(action, ended.state, fill=fill)))
+    turn.say(_answer(turn.move_action(action, state, fill=fill)))
 
 
 _FAILED = Action.Step.STATE_FAILED

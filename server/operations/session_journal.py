@@ -9,6 +9,7 @@ from typing import Any
 
 from kintsugi.v1 import event_pb2
 
+from server.domain.agent_session_state import ANALYZING
 from server.operations.session_turn import Desk
 from server.store import session_steps
 from server.store.leases import Lease
@@ -20,8 +21,9 @@ def done(desk: Desk, lease: Lease) -> Mapping[str, Any]:
 
 
 def keep(desk: Desk, lease: Lease, key: str, result: object, *events: event_pb2.Event) -> None:
-    """Notes that a step is done, and tells it. Raises LeaseLost."""
+    """Notes that a step is done, and tells it. Raises Superseded, LeaseLost."""
     with desk.turn(lease, "AnalyseAgentSession") as turn:
+        turn.check(ANALYZING)
         written = json.dumps(result)
         session_steps.add(turn.transaction, lease.workspace, lease.name.id, key, written)
         turn.say(*events)

@@ -17,13 +17,14 @@ from server.domain.policy import Mode, decide
 from server.operations.conclusion import Conclusion
 from server.operations.proposals import Proposed
 from server.operations.session_outcome import add_actions
-from server.operations.session_turn import GOING_ON, NEVER, Desk, Turn
+from server.operations.session_turn import GOING_ON, NEVER, Desk, Superseded, Turn
+from server.store import leases
 from server.store.leases import Due, Held, Lease
 from server.store.sealing import Note, audit
 from server.store.standing import STANDING
 
 _PENDING = exception_pb2.EXCEPTION_STATE_PENDING
-_DEALT_WITH = "its exception was dealt with meanwhile"
+DEALT_WITH = "its exception was dealt with meanwhile"
 _RESPONSE = "aiagent.response.complete"
 
 
@@ -35,19 +36,17 @@ class Standing(NamedTuple):
     held: Held
 
 
-class Superseded(Exception):
-    """The session isn't any more in the state that the worker went on from."""
-
-
 def look(desk: Desk, lease: Lease) -> Standing:
     """Where a session stands. Raises LeaseLost."""
     with desk.turn(lease, "GetAgentSession") as turn:
         return Standing(turn.session, turn.actions, turn.held)
 
 
-def begin_analysis(desk: Desk, lease: Lease) -> pb.AgentSession:
-    """STARTED → ANALYZING. Raises LeaseLost, IllegalTransition."""
+def begin_analysis(desk: Desk, lease: Lease, seconds: float) -> pb.AgentSession:
+    """STARTED → ANALYZING, which may take so long in all. Raises Superseded, LeaseLost."""
     with desk.turn(lease, "AnalyseAgentSession") as turn:
+        turn.check(agent_session_state.STARTED)
+        leases.limit_analysis(turn.transaction, lease, seconds)
         turn.move(agent_session_state.ANALYZING, GOING_ON)
         return turn.session
 
@@ -60,12 +59,11 @@ def propose(desk: Desk, lease: Lease, found: Conclusion) -> bool:
     AWAITING_CONFIRMATION. Raises Superseded, LeaseLost.
     """
     with desk.turn(lease, "ProposeActions") as turn:
-        if turn.session.state != agent_session_state.ANALYZING:
-            raise Superseded
+        turn.check(agent_session_state.ANALYZING)
         _audit(turn, found)
         exception = turn.exception()
         if exception is not None and exception.state != _PENDING:
-            _close(turn, agent_session_state.CANCELLED, _DEALT_WITH)
+            close(turn, agent_session_state.CANCELLED, DEALT_WITH)
             return False
         turn.say(
             event_pb2.Event(agent_message=event_pb2.AgentMessage(content=found.analysis.summary))
@@ -78,20 +76,24 @@ def propose(desk: Desk, lease: Lease, found: Conclusion) -> bool:
 
 
 def fail(desk: Desk, lease: Lease, error: str) -> None:
-    """Gives up: any state → FAILED; what was begun is UNKNOWN."""
+    """Gives up: any state → FAILED; what was begun is UNKNOWN. Raises Superseded, LeaseLost."""
     with desk.turn(lease, "FailAgentSession") as turn:
+        if turn.is_final:
+            raise Superseded
         for action in turn.actions_in(action_state.EXECUTING):
             turn.move_action(action, action_state.UNKNOWN, error)
-        _close(turn, agent_session_state.FAILED, error)
+        close(turn, agent_session_state.FAILED, error)
 
 
 def expire(desk: Desk, lease: Lease) -> None:
-    """Nobody answered in time: → EXPIRED."""
+    """Nobody answered in time: → EXPIRED. Raises Superseded, LeaseLost."""
     with desk.turn(lease, "ExpireAgentSession") as turn:
+        if not _waits(turn):
+            raise Superseded
         what = "nobody approved or rejected anything in time"
         if turn.session.state == agent_session_state.STARTED:
             what = "nobody asked for an analysis in time"
-        _close(turn, agent_session_state.EXPIRED, what)
+        close(turn, agent_session_state.EXPIRED, what)
 
 
 def withdraw(desk: Desk, lease: Lease) -> None:
@@ -103,7 +105,7 @@ def withdraw(desk: Desk, lease: Lease) -> None:
         elif not _waits(turn):
             turn.schedule(Due(0))  # a person was quicker
         elif exception is not None and exception.state != _PENDING:
-            _close(turn, agent_session_state.CANCELLED, _DEALT_WITH)
+            close(turn, agent_session_state.CANCELLED, DEALT_WITH)
         else:
             left = turn.held.expires_in
             patience = desk.approval_seconds if left is None else max(left, 0)
@@ -194,7 +196,7 @@ def _audit(turn: Turn, found: Conclusion) -> None:
     audit(turn.transaction, turn.lease.workspace, note)
 
 
-def _close(turn: Turn, target: agent_session_state.State, why: str) -> None:
+def close(turn: Turn, target: agent_session_state.State, why: str) -> None:
     """Ends a session and what is open of it; what has left here already is waited for."""
     state = (
         action_state.EXPIRED if target == agent_session_state.EXPIRED else action_state.CANCELLED

@@ -39,6 +39,10 @@ GOING_ON = Due(0, keeps=True)
 NEVER = Due(None)
 
 
+class Superseded(Exception):
+    """The session isn't any more in the state that the worker went on from."""
+
+
 def _as_it_is(_: Any) -> None:
     pass
 
@@ -63,6 +67,11 @@ class Turn:
     @property
     def is_final(self) -> bool:
         return self.session.state in agent_session_state.FINAL
+
+    def check(self, state: agent_session_state.State) -> None:
+        """Raises Superseded unless the session is in this state."""
+        if self.session.state != state:
+            raise Superseded
 
     @cached_property
     def _by_name(self) -> dict[str, action_pb2.Action]:

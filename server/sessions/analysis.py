@@ -28,17 +28,19 @@ class Analysis:
     def run(self, task: Task, standing: session_progress.Standing) -> bool:
         """Analyses; answers whether something is to be executed right away.
 
-        Raises Stopped, LeaseLost, and whatever the reasoner does, which is tried again.
+        Raises Stopped, Superseded, LeaseLost, and whatever the reasoner does, which is tried again.
         """
         if standing.held.attempts >= _MOST_ATTEMPTS:
             error = f"the analysis was begun {_MOST_ATTEMPTS} times, and never came to its end"
             session_progress.fail(self._desk, task.lease, error)
             return False
-        task.limit(self._seconds)
-        session = standing.session
+        session, left = standing.session, standing.held.analysis_left
         if session.state == STARTED:
-            session = session_progress.begin_analysis(self._desk, task.lease)
+            session = session_progress.begin_analysis(self._desk, task.lease, self._seconds)
+            left = self._seconds
+        task.limit(self._seconds if left is None else left)
         try:
+            task.check()
             subject = self._subject(task, session)
             conclusion = self._reasoner.analyse(subject, Journal(self._desk, task))
             task.check()

@@ -29,8 +29,10 @@ class Course:
     def follow(self, task: Task) -> None:
         """Goes on with a session until there is nothing to do for the time being.
 
-        Then it is scheduled for when there is, and let go of. Raises Stopped, LeaseLost.
+        Then it is scheduled for when there is, and let go of.
+        Raises Stopped, Superseded, LeaseLost.
         """
+        task.check()
         while self._step(task, session_progress.look(self._desk, task.lease)):
             task.check()
 

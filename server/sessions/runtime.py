@@ -13,7 +13,7 @@ from typing import NamedTuple
 import structlog
 
 from server.domain.errors import DatabaseUnavailable, DeadlinePassed
-from server.operations.session_progress import Superseded
+from server.operations.session_turn import Superseded
 from server.sessions.task import Stopped, Task
 from server.store import leases
 from server.store.connection import Database
@@ -28,6 +28,9 @@ session is noticed."""
 _BEAT_SECONDS = 0.5
 _PAUSE_SECONDS = 0.5
 """After something failed, the first time; it doubles with each attempt."""
+_LAST_SECONDS = 0.5
+"""In which what has to be cut off at the end is written down."""
+_CLOSING = "the worker ends"
 
 
 class Pace(NamedTuple):
@@ -51,6 +54,13 @@ class Pace(NamedTuple):
     def share(self) -> int:
         """The most of one workspace: some room is left for others, however long its take."""
         return max(1, self.at_once - self.at_once // 4)
+
+
+class Grace(NamedTuple):
+    """What sessions get at the end, in seconds, and those of which a request has left."""
+
+    seconds: float
+    sending_seconds: float
 
 
 class Runtime:
@@ -77,21 +87,34 @@ class Runtime:
         """Has it look now: a session may be due."""
         self._wake.set()
 
-    def close(self, grace_seconds: float) -> None:
-        """Takes nothing more, has what can be interrupted let go of, waits for the rest a while.
+    def close(self, grace: Grace, told: Callable[[int], None]) -> None:
+        """Takes nothing more, has what can be interrupted let go of, waits for the rest a while;
+        `told` how many requests that have left it waits for, if there are any.
 
         What then is still under way is taken over when its lease is over.
         """
         self._closing.set()
         self._wake.set()
-        deadline = time.monotonic() + grace_seconds
+        begun = time.monotonic()
         for task in self._running():
-            task.close()
-        while self._running() and time.monotonic() < deadline:
-            time.sleep(0.01)
+            task.close(_CLOSING)
+        if sending := len(self._sending()):
+            told(sending)
+        self._wait(lambda: not self._running(), begun + grace.seconds)
+        self._wait(lambda: not self._sending(), begun + grace.sending_seconds)
+        for task in self._sending():
+            task.end(_CLOSING)
+        self._wait(lambda: not self._sending(), time.monotonic() + _LAST_SECONDS)
         self._closed.set()
         for thread in self._threads:
             thread.join(1)
+
+    def _wait(self, condition: Callable[[], bool], deadline: float) -> None:
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _sending(self) -> list[Task]:
+        return [task for task in self._running() if task.is_sending]
 
     def _running(self) -> list[Task]:
         with self._lock:
@@ -123,14 +146,27 @@ class Runtime:
             task = Task(lease)
             with self._lock:
                 self._tasks.add(task)
-            threading.Thread(target=self._work, args=(task,), name="session", daemon=True).start()
+            if self._closing.is_set():
+                task.close(_CLOSING)
+            try:
+                self._begin(task)
+            except RuntimeError:  # no more threads
+                _log.exception("a session can't be begun", session=str(lease.name))
+                self._discard(task)
+                self._put_back(task, _jittered(_PAUSE_SECONDS), counts=False)
+
+    def _begin(self, task: Task) -> None:
+        threading.Thread(target=self._work, args=(task,), name="session", daemon=True).start()
+
+    def _discard(self, task: Task) -> None:
+        with self._lock:
+            self._tasks.discard(task)
 
     def _work(self, task: Task) -> None:
         try:
             self._run(task)
         finally:
-            with self._lock:
-                self._tasks.discard(task)
+            self._discard(task)
             self._wake.set()
 
     def _run(self, task: Task) -> None:
@@ -141,7 +177,7 @@ class Runtime:
             pass
         except (Stopped, Superseded):
             self._put_back(task, 0, counts=False)
-        except (DatabaseUnavailable, DeadlinePassed):
+        except DatabaseUnavailable:
             self._put_back(task, _jittered(_PAUSE_SECONDS), counts=False)
         except Exception:  # noqa: BLE001 - it is tried again, and given up after a while
             _log.exception("a session failed", session=str(task.lease.name))

@@ -5,6 +5,8 @@ What is done with it is in `analysis.py` and `execution.py`.
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from server.domain.agent_session_state import FINAL
 from server.store.leases import Lease
@@ -19,12 +21,16 @@ class OutOfTime(Stopped):
 
 
 class Task:
-    """One session that is worked on. `stop` is set when that has to end soon."""
+    """One session that is worked on.
+
+    `stop` is set when a request that it sends has to be cut off; `is_sending` while there may be
+    one, whose end is worth being waited for.
+    """
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
         self.stop = threading.Event()
-        self._is_closing = False
+        self.is_sending = False
         self._why = ""
         self._deadline = float("inf")
 
@@ -33,27 +39,34 @@ class Task:
         self._deadline = time.monotonic() + seconds
 
     def end(self, why: str) -> None:
-        """Has it stop."""
-        if not self.stop.is_set():
-            self._why = why
-            self.stop.set()
+        """Has it stop, whatever it does."""
+        self.close(why)
+        self.stop.set()
 
-    def close(self) -> None:
+    def close(self, why: str) -> None:
         """Has it stop where it can be taken up again without harm."""
-        self._is_closing = True
+        self._why = self._why or why
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Whoever closes it before has it not begun, after, has it ended. Raises Stopped."""
+        self.is_sending = True
+        try:
+            self.check()
+            yield
+        finally:
+            self.is_sending = False
 
     def seen(self, state: int | None) -> None:
         """Takes in how the session stands in the database; None if it is another worker's."""
         if state is None:
             self.end("another worker has it")
         elif state in FINAL:
-            self.end("it was ended")
+            self.close("it was ended")
 
     def check(self) -> None:
         """Raises Stopped if it has to stop."""
-        if self.stop.is_set():
+        if self._why:
             raise Stopped(self._why)
-        if self._is_closing:
-            raise Stopped("the worker ends")
         if time.monotonic() > self._deadline:
             raise OutOfTime

@@ -30,7 +30,7 @@ _BEGIN = Query(
 _END = Query(
     text(
         """
-        UPDATE action_attempts SET end_time = clock_timestamp()
+        UPDATE action_attempts SET end_time = clock_timestamp(), outcome = :outcome
         WHERE workspace = :workspace AND session = :session AND action = :action
             AND end_time IS NULL
         RETURNING number
@@ -40,14 +40,15 @@ _END = Query(
 _LAST = Query(
     text(
         """
-        SELECT number, end_time IS NOT NULL, seconds_left, first_send_time,
+        SELECT number, end_time IS NOT NULL, seconds_left, first_send_time, never_left,
             claim, CAST(extract(epoch FROM claim_until - clock_timestamp()) AS double precision)
         FROM (
             SELECT number, end_time,
                 CAST(extract(epoch FROM not_after - clock_timestamp()) AS double precision)
                     AS seconds_left,
                 CAST(extract(epoch FROM min(send_time) OVER ()) * 1000000 AS bigint)
-                    AS first_send_time
+                    AS first_send_time,
+                bool_and(coalesce(outcome = 'unsent', false)) OVER () AS never_left
             FROM action_attempts
             WHERE workspace = :workspace AND session = :session AND action = :action
             ORDER BY number DESC LIMIT 1
@@ -62,16 +63,23 @@ class Attempt(NamedTuple):
     """The last attempt at an action, and who has claimed the action.
 
     `seconds_left` until whoever sends it has given up, negative when that is over;
-    `first_send_time` of all of them, in microseconds since 1970; `claim` is empty, and
-    `claimed_for` None, where nobody has; otherwise these are the seconds that it is held for.
+    `first_send_time` of all of them, in microseconds since 1970, and `never_left` where all of them
+    were unsent; `claim` is empty, and `claimed_for` None, where nobody has; otherwise these are the
+    seconds that it is held for.
     """
 
     number: int
     has_ended: bool
     seconds_left: float
     first_send_time: int
+    never_left: bool
     claim: str
     claimed_for: float | None
+
+    @property
+    def claim_left(self) -> float:
+        """Seconds in which it may still be claimed, or, when it is, ended by who has."""
+        return self.seconds_left if self.claimed_for is None else self.claimed_for
 
 
 def begin(transaction: Transaction, key: dict[str, Any], lease: str, seconds: float) -> int:
@@ -81,9 +89,10 @@ def begin(transaction: Transaction, key: dict[str, Any], lease: str, seconds: fl
     return int(number)
 
 
-def end(transaction: Transaction, key: dict[str, Any]) -> None:
-    """Ends what attempts at an action haven't ended."""
-    transaction.all(_END, key)
+def end(transaction: Transaction, key: dict[str, Any], outcome: str) -> None:
+    """Ends the attempt at an action that hasn't ended, if there is one; `outcome` is `succeeded`,
+    `failed`, `unsent` (certainly nothing left here), or `cut off`."""
+    transaction.all(_END, key | {"outcome": outcome})
 
 
 def last(transaction: Transaction, key: dict[str, Any]) -> Attempt | None:

@@ -103,7 +103,8 @@ _FENCE = Query(
     text(
         """
         SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint), attempts, note,
-            CAST(extract(epoch FROM expire_time - clock_timestamp()) AS double precision)
+            CAST(extract(epoch FROM expire_time - clock_timestamp()) AS double precision),
+            CAST(extract(epoch FROM analyse_until - clock_timestamp()) AS double precision)
         FROM agent_sessions
         WHERE workspace = :workspace AND id = :id AND lease = CAST(:lease AS uuid)
         FOR UPDATE
@@ -120,6 +121,17 @@ _SCHEDULE = Query(
             lease = CASE WHEN :keeps THEN lease END,
             lease_until = CASE WHEN :keeps THEN lease_until END,
             attempts = 0
+        WHERE workspace = :workspace AND id = :id AND lease = CAST(:lease AS uuid)
+        RETURNING id
+        """
+    )
+)
+
+_LIMIT_ANALYSIS = Query(
+    text(
+        """
+        UPDATE agent_sessions
+        SET analyse_until = clock_timestamp() + make_interval(secs => :seconds)
         WHERE workspace = :workspace AND id = :id AND lease = CAST(:lease AS uuid)
         RETURNING id
         """
@@ -200,13 +212,15 @@ class Held(NamedTuple):
     """What a session's row says that its message doesn't.
 
     `now` is the database's time in microseconds since 1970, `attempts` how often it was taken
-    without getting anywhere, `note` that of who approved, `expires_in` in seconds, None if never.
+    without getting anywhere, `note` that of who approved; `expires_in` is in seconds, None if
+    never, and `analysis_left` what an analysis that has begun may still take.
     """
 
     now: int
     attempts: int
     note: str
     expires_in: float | None
+    analysis_left: float | None
 
 
 class Due(NamedTuple):
@@ -270,6 +284,11 @@ def fence(transaction: Transaction, lease: Lease) -> Held:
 def schedule(transaction: Transaction, lease: Lease, due: Due) -> None:
     """Says when a session, which is locked, is due next: something was achieved."""
     transaction.one(_SCHEDULE, _key(lease) | due._asdict())
+
+
+def limit_analysis(transaction: Transaction, lease: Lease, seconds: float) -> None:
+    """From now on the analysis of a session, which is locked, may take so long in all."""
+    transaction.one(_LIMIT_ANALYSIS, _key(lease) | {"seconds": seconds})
 
 
 def put_back(database: Database, lease: Lease, seconds: float, *, counts: bool) -> None:

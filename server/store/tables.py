@@ -321,6 +321,7 @@ agent_sessions = Table(
     Column("lease", UUID(as_uuid=False), info={MASKED: True}),
     Column("lease_until", TIMESTAMP(timezone=True), info={MASKED: True}),
     Column("attempts", SmallInteger, nullable=False, info={MASKED: True}),
+    Column("analyse_until", TIMESTAMP(timezone=True), info={MASKED: True}),
     PrimaryKeyConstraint("workspace", "id"),
     Index("agent_sessions_newest", "workspace", "create_time", "id"),
     Index("agent_sessions_state", "workspace", "state", "create_time", "id"),
@@ -341,7 +342,8 @@ of who approved.
 
 `due_time` is when a worker has to look at it: every session that isn't final has one, and one that
 is, as long as an action of it is EXECUTING. `lease` is the worker's that does, until `lease_until`;
-`attempts` is how often it was taken without getting anywhere. All of these are database time.
+`attempts` is how often it was taken without getting anywhere; an analysis that has begun must be
+over by `analyse_until`, whoever goes on with it. All of these are database time.
 """
 
 actions = Table(
@@ -384,10 +386,12 @@ action_attempts = Table(
     _time("send_time"),
     _time("not_after"),
     _time("end_time", nullable=True),
+    _column("outcome", Text, nullable=True),
     PrimaryKeyConstraint("workspace", "session", "action", "number"),
 )
 """Each time that an action is sent, written before it is: `not_after` is when the sender has given
-up for certain; without an `end_time` it isn't known what became of it."""
+up for certain; without an `end_time` it isn't known what became of it. `outcome` is `succeeded`,
+`failed`, `unsent` (certainly nothing left here), or `cut off`."""
 
 session_steps = Table(
     "session_steps",

@@ -10,9 +10,10 @@ from kintsugi.v1 import agent_session_pb2 as pb
 from kintsugi.v1 import exception_pb2, guide_entry_service_pb2
 from kintsugi.v1.risk_pb2 import RISK_MEDIUM, RISK_UNSPECIFIED
 
+from server.domain.errors import DatabaseUnavailable
 from server.sessions import execution, runtime
-from server.sessions.reasoner import Proposed, Work
-from server.sessions.task import Stopped
+from server.sessions.reasoner import Conclusion, Proposed, Subject, Work
+from server.sessions.task import Stopped, Task
 from tests.integration.client import Client
 from tests.integration.working import (
     REPROCESS,
@@ -276,27 +277,11 @@ def test_a_claimed_retry_that_nobody_keeps_is_unknown(database, client, sessions
     assert states(again) == ["UNKNOWN", "PROPOSED"]
 
 
-def test_a_cancelled_session_cuts_off_what_it_sends(database, sessions, target):
-    sessions.connect(target)
-    target.held.clear()
-    with working(database, Said(REPROCESS)):
-        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
-        sessions.execute(session)
-        sessions.wait_until(lambda: target.keys)
-        sessions.cancel(session.name)
-        ended = sessions.wait_until(lambda: _ended(sessions.get(session.name)))
-    assert states(ended) == ["UNKNOWN"]
-    assert ended.state == pb.AgentSession.STATE_CANCELLED
-
-
-def _ended(session: pb.AgentSession) -> pb.AgentSession | None:
-    return None if "EXECUTING" in states(session) else session
-
-
 def test_a_cancelled_analysis_stops(database, sessions):
-    stopped = threading.Event()
+    begun, stopped = threading.Event(), threading.Event()
 
     def until_stopped(work: Work) -> None:
+        begun.set()
         try:
             while True:
                 work.check()
@@ -307,7 +292,7 @@ def test_a_cancelled_analysis_stops(database, sessions):
 
     with working(database, Said(before=until_stopped)):
         session = sessions.start()
-        sessions.wait(session.name, "ANALYZING")
+        assert begun.wait(SECONDS)
         sessions.cancel(session.name)
         assert stopped.wait(SECONDS)
     assert sessions.get(session.name).state == pb.AgentSession.STATE_CANCELLED
@@ -335,6 +320,53 @@ def test_an_analysis_that_never_ends_well_is_given_up(database, sessions, monkey
         session = sessions.wait(sessions.start().name, "FAILED")
     assert session.error == "the analysis was begun 5 times, and never came to its end"
     assert len(reasoner.runs) == 1, "a finished step is not done again"
+
+
+def test_an_analysis_fails_in_time_though_the_database_is_away_each_time(database, sessions):
+    def be_away(_: Work) -> None:
+        raise DatabaseUnavailable
+
+    with working(database, Said(before=be_away), analysis_seconds=1):
+        session = sessions.wait(sessions.start().name, "FAILED")
+    assert session.error == "the analysis took longer than 1 s"
+
+
+def test_nothing_more_is_said_after_a_session_was_cancelled(database, sessions, monkeypatch):
+    went_on = threading.Event()
+    monkeypatch.setattr(Task, "seen", lambda *_: None)  # as long as its worker hasn't noticed
+
+    class Cancelled(Said):
+        def analyse(self, subject: Subject, work: Work) -> Conclusion:
+            sessions.cancel(subject.session.name)
+            went_on.set()
+            return super().analyse(subject, work)
+
+    with working(database, Cancelled(Proposed("manual_review"))):
+        session = sessions.start()
+        assert went_on.wait(SECONDS)
+        sessions.wait_until(lambda: _is_let_go(database))
+    assert sessions.said(session)[-2:] == ["Cancelled: `users/local cancelled it`", "Cancelled"]
+
+
+def _is_let_go(database: str) -> bool:
+    with psycopg.connect(database) as connection:
+        statement = "SELECT bool_and(lease IS NULL AND due_time IS NULL) FROM agent_sessions"
+        return bool(connection.execute(statement).fetchone()[0])
+
+
+def test_a_session_goes_on_though_no_thread_could_be_started(database, sessions, monkeypatch):
+    start, failed = threading.Thread.start, threading.Event()
+
+    def fail_once(thread: threading.Thread) -> None:
+        if thread.name == "session" and not failed.is_set():
+            failed.set()
+            raise RuntimeError
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fail_once)
+    with working(database, Said(Proposed("manual_review"))):
+        sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+    assert failed.is_set()
 
 
 def test_a_session_that_nobody_answers_expires(database, start_server):

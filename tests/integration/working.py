@@ -163,13 +163,17 @@ class Sessions:
         request.connector.name = f"{WORKSPACE}/connectors/reprocess"
         self._client.connectors.UpdateConnector(request)
 
+    def claim_once(self, action: str) -> None:
+        """Takes a `retry_run`, or raises grpc.RpcError."""
+        request = action_service_pb2.ClaimActionRequest(name=action, claim_id="tests")
+        self.actions.ClaimAction(request)
+
     def claim(self, action: str) -> None:
         """Takes a `retry_run` as soon as it can be."""
 
         def taken() -> bool:
-            request = action_service_pb2.ClaimActionRequest(name=action, claim_id="tests")
             try:
-                self.actions.ClaimAction(request)
+                self.claim_once(action)
             except grpc.RpcError:
                 return False
             return True

@@ -65,6 +65,21 @@ def test_what_can_not_be_taken_is_not_run(error: ServiceError) -> None:
     assert not service.reports
 
 
+def test_what_was_taken_though_no_answer_came_is_still_taken_the_next_time() -> None:
+    service: Any = Service(AWAY)
+    retries = Retries(service, "e", lambda: Outcome(0, "ended", Capture()), lambda _: "")
+    assert not retries.look()
+    assert retries.look()
+    assert len(set(service.claims)) == 1
+
+
+def test_no_action_is_run_twice_though_its_report_was_refused() -> None:
+    service: Any = Service(None, TAKEN)
+    retries = Retries(service, "e", lambda: Outcome(0, "ended", Capture()), lambda _: "")
+    assert retries.look()
+    assert not retries.look()
+
+
 def test_what_can_not_be_gone_on_from_is_raised() -> None:
     with pytest.raises(ServiceError, match="gone"):
         look(Service(GONE))

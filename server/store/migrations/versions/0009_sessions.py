@@ -44,6 +44,7 @@ CREATE TABLE agent_sessions (
     lease uuid,
     lease_until timestamptz,
     attempts smallint NOT NULL DEFAULT 0,
+    analyse_until timestamptz,
     PRIMARY KEY (workspace, id)
 ) WITH (fillfactor = 70);
 CREATE INDEX agent_sessions_newest ON agent_sessions (workspace, create_time, id);
@@ -104,6 +105,7 @@ CREATE TABLE action_attempts (
     send_time timestamptz NOT NULL DEFAULT clock_timestamp(),
     not_after timestamptz NOT NULL,
     end_time timestamptz,
+    outcome text COLLATE "C",
     PRIMARY KEY (workspace, session, action, number)
 );
 """
