@@ -50,7 +50,8 @@ class Deployment:
         known = _addresses(data.addresses)
         if database_url is None and (data.path / "postgres").is_dir():
             database_url = postgres.url_in(data.path)
-        edge = edge or known.get("edge", _EDGE)
+        if edge is None:
+            edge, tls = known.get("edge", _EDGE), known.get("rest", "").startswith("https:")
         pages = [f"{known['health']}/healthz", known["metrics"]] if known else []
         return cls(data.path, database_url, edge, tls, known.get("grpc", ()), pages)
 

@@ -156,6 +156,17 @@ class Stack:
         run = f"{self.workspace}/automations/{automation}/runs/{uuid.uuid4().hex}"
         return {"run": run, "location": {}, "message": "KeyError: 'total'"}
 
+    def described(self, name: str) -> Any:
+        """An exception once a worker has described it: it changes no more unless asked to."""
+
+        def described() -> bool:
+            found = self.http.get(url, timeout=30)
+            return found.status_code == 200 and found.json()["description"] != ""
+
+        url = f"{self.rest}/api/v1/{name}"
+        assert _until(described, PATIENCE), f"nobody has described {name}"
+        return self.http.get(url, timeout=30).json()
+
     def stop(self, signum: signal.Signals = signal.SIGINT, seconds: float = 20) -> int | None:
         """Asks it to end, waits, and gives its exit code."""
         self.process.send(signum)

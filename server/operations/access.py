@@ -5,6 +5,7 @@ Which role may what is in `domain/access.py`; who calls is found in `authenticat
 
 from collections.abc import Sequence
 from contextlib import suppress
+from time import time
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
@@ -33,6 +34,7 @@ from server.store.access import (
     ANY_OWNER,
     LOCK_WORKSPACE,
     MEMBER_ROLE,
+    REVOKE_ALL,
     create_member_statement,
     create_token_statement,
 )
@@ -91,12 +93,15 @@ def update_member(members: Members, request: service.UpdateMemberRequest) -> pb.
 
 
 def delete_member(members: Members, request: service.DeleteMemberRequest) -> Empty:
-    """Removes a member. Raises as `update_member` does."""
+    """Removes a member, and revokes their tokens here. Raises as `update_member` does."""
     name = MemberName.parse(request.name)
 
     def check(transaction: Transaction, before: pb.Member) -> None:
         _check_gives(name.parent, before.role)
         _check_owned(members, transaction, name)
+        recording = change_parameters(request, f"{name.parent}/accessTokens", is_first=False)
+        key = {"workspace": members.store.workspace_key(name.parent), "id": name.id}
+        transaction.all(REVOKE_ALL, key | recording)
 
     members.delete(name, request, request.etag, check)
     return Empty()
@@ -198,6 +203,8 @@ def _check_owned(members: Members, transaction: Transaction, name: MemberName) -
 
 
 def _check_token(parent: WorkspaceName, principal: UserName, wanted: token_pb.AccessToken) -> None:
+    if wanted.HasField("expire_time") and wanted.expire_time.ToMicroseconds() <= time() * 1e6:
+        raise InvalidFields([("access_token.expire_time", "must lie ahead")])
     call = current_call()
     if str(principal) != call.principal and MANAGE_TOKENS not in _own(parent).permissions:
         raise PermissionLacking(call.principal, MANAGE_TOKENS)

@@ -30,7 +30,7 @@ from server.store.statements import read_columns
 from server.store.tables import access_tokens, members, workspaces
 
 OWNER = literal_column("5", Integer)
-"""The number of ROLEOWNER."""
+"""The number of ROLE_OWNER."""
 
 _USED: ColumnElement[Any] = literal_column("interval '1 minute'")
 """How exact `last_use_time` is, so that a token in use isn't written for every call."""
@@ -117,24 +117,25 @@ MEMBER_ROLE = Query(
     )
 )
 
-ENSUREOWNER = Query(
-    insert(members)
-    .from_select(
-        list(_MEMBER),
-        select(
-            bindparam("workspace", type_=UUID(as_uuid=False)),
-            bindparam("id", type_=Text),
-            literal_column("''"),
-            OWNER,
-        ).where(
-            ~select(members.c.id)
-            .where(members.c.workspace == bindparam("workspace"), members.c.id == bindparam("id"))
-            .exists()
-        ),
+
+def _revoke_all() -> Query:
+    statement = (
+        update(access_tokens)
+        .where(
+            _tokens.workspace == bindparam("workspace", type_=UUID(as_uuid=False)),
+            _tokens.principal == bindparam("id", type_=Text),
+            ~_tokens.revoked,
+            ~_tokens.all_workspaces,
+        )
+        .values(revoked=True, version=_tokens.version + 1, update_time=func.clock_timestamp())
     )
-    .returning(members.c.id)
-)
-"""For whoever has the database itself: they may make themselves an owner."""
+    before = func.jsonb_build_object("revoked", literal_column("false"))
+    row, change = recorded(statement, "workspace", before=lambda _: before)
+    return Query(select(row.c.id).add_cte(change))
+
+
+REVOKE_ALL = _revoke_all()
+"""Revokes the tokens of a principal that are good for one workspace alone. Recorded."""
 
 
 def create_member_statement(columns: Sequence[str]) -> Query:

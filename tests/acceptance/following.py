@@ -1,5 +1,6 @@
 """A `kintsugi` command that follows something, in a process of its own, with its lines in files."""
 
+import json
 import os
 import signal
 import subprocess
@@ -63,11 +64,10 @@ def done(stack: Any, *words: str) -> str:
 
 
 def raise_one(stack: Any, run: str, message: str = "KeyError: 'total'", *words: str) -> str:
-    """The id of a new exception."""
+    """The id of a new exception, which a worker has described."""
     words = ("--automation", "cli", "--run", run, "--message", message, *words)
-    return (
-        done(stack, "exceptions", "create", *words, "--json").split("exceptions/")[1].split('"')[0]
-    )
+    name = json.loads(done(stack, "exceptions", "create", *words, "--json"))["name"]
+    return str(stack.described(name)["name"]).rpartition("/")[2]
 
 
 def kill(stack: Any, server: str, until: Callable[[Callable[[], bool], float], bool]) -> None:

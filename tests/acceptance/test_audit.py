@@ -23,7 +23,7 @@ def entries(stack: Any) -> str:
 def raised(
     stack: Any, http: httpx.Client, entries: str, until: Callable[..., bool]
 ) -> dict[str, Any]:
-    """An exception that was raised and archived, when both are sealed."""
+    """An exception that a person raised and archived, when both are sealed."""
     raised: dict[str, Any] = http.post(
         stack.exceptions, json=stack.new_exception(uuid.uuid4().hex)
     ).json()
@@ -34,7 +34,8 @@ def raised(
 
 
 def of(raised: dict[str, Any]) -> str:
-    return f'resource = "{raised["name"]}"'
+    """What people did to it: an agent describes it at any time."""
+    return f'resource = "{raised["name"]}" AND principal = "users/local"'
 
 
 def run(stack: Any, *words: str) -> subprocess.CompletedProcess[str]:

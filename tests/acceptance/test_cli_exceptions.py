@@ -72,6 +72,7 @@ def test_create_raises_and_answers_json_with_defaults(
 def test_get_answers_the_same_json_as_rest(
     stack: Any, client: Client, raised: dict[str, Any]
 ) -> None:
+    stack.described(raised["name"])
     url = f"{stack.rest}/api/v1/{raised['name']}"
     argv = ["curl", "-s", "-H", f"authorization: Bearer {stack.token}", url]
     rest = subprocess.run(argv, capture_output=True, check=True, timeout=60)

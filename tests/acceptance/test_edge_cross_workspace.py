@@ -21,6 +21,10 @@ from kintsugi.v1.access_service_pb2_grpc import AccessServiceStub
 from kintsugi.v1.access_token_pb2 import AccessToken
 from kintsugi.v1.agent_session_service_pb2 import ProposeActionsRequest
 from kintsugi.v1.agent_session_service_pb2_grpc import AgentSessionServiceStub
+from kintsugi.v1.audit_service_pb2 import VerifyAuditEntriesRequest
+from kintsugi.v1.audit_service_pb2_grpc import AuditServiceStub
+from kintsugi.v1.exception_service_pb2 import ListExceptionsRequest
+from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceStub
 from kintsugi.v1.member_pb2 import ROLE_OWNER, Member
 from kintsugi.v1.workspace_service_pb2_grpc import WorkspaceServiceStub
 
@@ -56,6 +60,7 @@ def neighbours(stack: Any) -> Iterator[Neighbours]:
     with httpx.Client(base_url=stack.rest, headers=stack.headers, timeout=30) as http:
         names = fill(channel, mine, analysing(channel))
         their_names = fill(their_channel, theirs, analysing(their_channel))
+        settle(their_channel, theirs)
         yield Neighbours(channel, http, names, their_names, their_channel)
     their_channel.close()
     channel.close()
@@ -65,6 +70,19 @@ def analysing(channel: grpc.Channel) -> Callable[[str], None]:
     """Waits until the worker has analysed a session."""
     stub = AgentSessionServiceStub(channel)
     return lambda name: stub.ProposeActions(ProposeActionsRequest(name=name), timeout=30)
+
+
+def settle(channel: grpc.Channel, workspace: str) -> None:
+    """Waits until nothing changes there unasked: all is described, and that is in the audit."""
+    exceptions = ListExceptionsRequest(parent=workspace)
+    verify = VerifyAuditEntriesRequest(parent=workspace)
+
+    def described() -> bool:
+        listed = ExceptionServiceStub(channel).ListExceptions(exceptions)
+        return all(each.description for each in listed.exceptions)
+
+    until(described, 30)
+    until(lambda: AuditServiceStub(channel).VerifyAuditEntries(verify).unsealed_count == 0, 30)
 
 
 def new_workspace(channel: grpc.Channel) -> str:

@@ -42,16 +42,16 @@ def http(stack: Any) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def mine(http: httpx.Client) -> Workspace:
-    return make_workspace(http)
+def mine(stack: Any, http: httpx.Client) -> Workspace:
+    return make_workspace(stack, http)
 
 
 @pytest.fixture
-def theirs(http: httpx.Client) -> Workspace:
-    return make_workspace(http)
+def theirs(stack: Any, http: httpx.Client) -> Workspace:
+    return make_workspace(stack, http)
 
 
-def make_workspace(http: httpx.Client) -> Workspace:
+def make_workspace(stack: Any, http: httpx.Client) -> Workspace:
     workspace_id = f"w-{uuid.uuid4().hex[:12]}"
     parent = f"{API}/organizations/local/workspaces"
     made = http.post(parent, params={"workspace_id": workspace_id}, json={"title": workspace_id})
@@ -59,7 +59,7 @@ def make_workspace(http: httpx.Client) -> Workspace:
     name = made.json()["name"]
     raised = http.post(f"{API}/{name}/exceptions", json=a_failure(name))
     assert raised.status_code == 200, raised.text
-    return Workspace(name, raised.json())
+    return Workspace(name, stack.described(raised.json()["name"]))
 
 
 def a_failure(workspace: str) -> dict[str, Any]:

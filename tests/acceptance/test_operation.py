@@ -225,7 +225,8 @@ def test_counts_that_are_wrong_are_repaired_by_the_command_that_it_names(databas
 def test_a_dump_restored_elsewhere_has_everything(start_up: Any) -> None:
     """As docs/operating.md says it."""
     first = start_up("--port", "0", "--workers", "1")
-    created = first.http.post(first.exceptions, json=first.new_exception("dumped")).json()
+    raised = first.http.post(first.exceptions, json=first.new_exception("dumped")).json()
+    created = first.described(raised["name"])
     dump = first.data_dir.parent / "kintsugi.dump"
     _run(r'"\$bin/pg_dump".*', first.data_dir, dump)
 

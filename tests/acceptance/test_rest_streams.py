@@ -173,6 +173,9 @@ def test_a_change_is_a_line(http: httpx.Client, stack: Any) -> None:
         added = next(changes)
         assert set(added) == {"change", "exception", "cursor"}
         assert (added["change"], added["exception"]["name"]) == ("CHANGE_ADDED", raised["name"])
+        modified = next(changes)
+        assert modified["change"] == "CHANGE_MODIFIED"
+        assert modified["exception"]["description"]
         http.post(f"{raised['name']}:archive", json={}).raise_for_status()
         removed = next(changes)
         assert removed["change"] == "CHANGE_REMOVED"
@@ -186,7 +189,8 @@ def test_a_change_is_a_server_sent_event(http: httpx.Client, stack: Any) -> None
     source = EventSource(http, path)
     with source:
         first = http.post(f"{stack.workspace}/exceptions", json=body).json()
-        assert json.loads(next(source).data)["exception"]["name"] == first["name"]
+        for _ in ("raised", "described"):
+            assert json.loads(next(source).data)["exception"]["name"] == first["name"]
     body = stack.new_exception(automation)
     second = http.post(f"{stack.workspace}/exceptions", json=body).json()
     with source:

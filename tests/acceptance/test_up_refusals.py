@@ -125,7 +125,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_and_room_again(start_up, small_disk):
     flags = ("--port", "0", "--workers", "1")
     stack = start_up(*flags, data_dir=small_disk / "data")
-    created = stack.http.post(stack.exceptions, json=stack.new_exception("full")).json()
+    raised = stack.http.post(stack.exceptions, json=stack.new_exception("full")).json()
+    created = stack.described(raised["name"])
     stack.stop()
     filling = small_disk / "filling"
     with suppress(OSError), filling.open("wb", buffering=0) as file:

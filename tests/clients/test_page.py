@@ -93,5 +93,6 @@ def test_fetch_follows_and_goes_on_where_the_server_was_killed(
     with server_killed(service, until):
         pass
     missed = raise_one(service)["name"]
-    wait_for(missed, watching, until)
-    assert watching.said.count(missed) == 1
+    service.described(missed)
+    wait_for(raise_one(service)["name"], watching, until)
+    assert watching.said.count(missed) == len(("raised", "described"))

@@ -150,7 +150,11 @@ def log_of(stack: Any, thread: str) -> list[str]:
     while True:
         parameters: dict[str, str | int] = {"page_size": 1000, "page_token": token}
         url = f"{stack.rest}/api/v1/{thread}/events"
-        answer = stack.http.get(url, params=parameters, timeout=30)
+        try:
+            answer = stack.http.get(url, params=parameters, timeout=30)
+        except httpx.ConnectError:  # Envoy is not back yet
+            time.sleep(0.2)
+            continue
         if answer.status_code == 503:  # what broke is not whole again yet
             time.sleep(0.2)
             continue

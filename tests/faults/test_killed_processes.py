@@ -172,6 +172,7 @@ def test_not_ready_while_no_server_serves(start_up, until):
         "database": "ok",
         "servers": "failing: none of 1 serves",
         "streams": "0 of 1 are up to date",
+        "worker": "ok",
     }
     os.kill(server, signal.SIGCONT)
     assert until(lambda: httpx.get(f"{stack.health}/readyz").status_code == 200, 30)

@@ -120,7 +120,7 @@ class AccessServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteMember(self, request, context):
-        """Removes a member (AIP-135); their tokens are of no use here within a second.
+        """Removes a member (AIP-135) and revokes their tokens here, within a second.
         FAILED_PRECONDITION if it would leave the workspace without an owner.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -48,7 +48,7 @@ class AccessServiceStub:
     second.
     """
     DeleteMember: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.DeleteMemberRequest, _empty_pb2.Empty]
-    """Removes a member (AIP-135); their tokens are of no use here within a second.
+    """Removes a member (AIP-135) and revokes their tokens here, within a second.
     FAILED_PRECONDITION if it would leave the workspace without an owner.
     """
     CreateAccessToken: _grpc.UnaryUnaryMultiCallable[_access_service_pb2.CreateAccessTokenRequest, _access_service_pb2.CreateAccessTokenResponse]
@@ -86,7 +86,7 @@ class AccessServiceAsyncStub(AccessServiceStub):
     second.
     """
     DeleteMember: _aio.UnaryUnaryMultiCallable[_access_service_pb2.DeleteMemberRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Removes a member (AIP-135); their tokens are of no use here within a second.
+    """Removes a member (AIP-135) and revokes their tokens here, within a second.
     FAILED_PRECONDITION if it would leave the workspace without an owner.
     """
     CreateAccessToken: _aio.UnaryUnaryMultiCallable[_access_service_pb2.CreateAccessTokenRequest, _access_service_pb2.CreateAccessTokenResponse]  # type: ignore[assignment]
@@ -151,7 +151,7 @@ class AccessServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _access_service_pb2.DeleteMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Removes a member (AIP-135); their tokens are of no use here within a second.
+        """Removes a member (AIP-135) and revokes their tokens here, within a second.
         FAILED_PRECONDITION if it would leave the workspace without an owner.
         """
 

@@ -58,7 +58,9 @@ class AccessToken(_message.Message):
     """
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """Optional. From when on it isn't good any more; without it, never."""
+        """Optional. From when on it isn't good any more, a time ahead; without it,
+        never.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
