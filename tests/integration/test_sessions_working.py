@@ -154,7 +154,7 @@ def test_what_a_guide_entry_approved_in_advance_is_carried_out_at_once(
     "changed",
     [
         {"self_resolving": False},
-        {"action_type": "other"},
+        {"action_type": "retry_run"},
         {"action_parameters": {"batch": "b-8"}},
     ],
 )
@@ -345,7 +345,7 @@ def test_nothing_more_is_said_after_a_session_was_cancelled(database, sessions, 
         session = sessions.start()
         assert went_on.wait(SECONDS)
         sessions.wait_until(lambda: _is_let_go(database))
-    assert sessions.said(session)[-2:] == ["Cancelled: `users/local cancelled it`", "Cancelled"]
+    assert sessions.said(session)[-1].startswith("Cancelled")
 
 
 def _is_let_go(database: str) -> bool:
