@@ -22,10 +22,8 @@ from server.operations.proposals import (
     action_of,
     connectors_for,
     is_known,
-    propose,
     size_of,
 )
-from server.operations.session_thread import about_action
 from server.resources.timestamps import set_timestamp
 from server.store import attempts
 from server.store.actions import CLAIM, CLAIMED_BY
@@ -52,10 +50,7 @@ def create(sessions: AgentSessions, request: service.CreateActionRequest) -> pb.
             exception = opened.check_waits()
             _check(opened, exception, proposed)
             opened.change(is_touched=True)
-            transaction, workspace, session = opened.transaction, opened.workspace, opened.session
-            there = opened.actions.values()
-            [action] = propose(transaction, workspace, session, exception, [proposed], there=there)
-            opened.said.append(about_action(action))
+            [action] = opened.propose(exception, [proposed])
             return action
 
     def repeat(names: Sequence[str]) -> pb.Action:

@@ -15,15 +15,18 @@ from server.domain.errors import IllegalTransition, InvalidFields, Violation
 from server.domain.names import ActionName, AgentSessionName
 from server.failpoints import AFTER_COMMIT_BEFORE_REPLY, failpoint
 from server.operations.opened_session import AgentSessions, OpenedSession
-from server.operations.proposals import connectors_for, why_changed
+from server.operations.proposals import again, connectors_for, why_changed
 from server.resources.timestamps import set_timestamp
-from server.store.changes import once
+from server.store.changes import FURTHER, once
 
 Action = action_pb2.Action
 
 
 def execute(sessions: AgentSessions, request: service.ExecuteActionsRequest) -> pb.AgentSession:
-    """AWAITING_CONFIRMATION → EXECUTING, with the chosen actions PROPOSED → APPROVED."""
+    """AWAITING_CONFIRMATION → EXECUTING, with the chosen actions PROPOSED → APPROVED.
+
+    Where some are no longer what was shown, these are proposed anew, and the call is refused.
+    """
     name = AgentSessionName.parse(request.name)
     if request.validate_only:
         with sessions.looked_at(name, request.etag) as opened:
@@ -41,7 +44,39 @@ def execute(sessions: AgentSessions, request: service.ExecuteActionsRequest) -> 
         return answer
 
     workspace = sessions.store.workspace_key(name.parent)
-    return once(sessions.store, workspace, request, work, lambda _: sessions.get(name))
+    try:
+        return once(sessions.store, workspace, request, work, lambda _: sessions.get(name))
+    except _Changed as refused:
+        anew = _propose_anew(sessions, name)
+        names = " ".join(action.name for action in anew)
+        raise IllegalTransition(f"{refused.message}: {names}").about(refused.subject) from None
+
+
+class _Changed(IllegalTransition):
+    """An action is no longer what was shown."""
+
+
+def _propose_anew(sessions: AgentSessions, name: AgentSessionName) -> list[Action]:
+    """Replaces all that wait for approval and are no longer what was shown; answers the new ones.
+
+    Raises IllegalTransition where it doesn't wait any more.
+    """
+    with sessions.opened(name, FURTHER) as opened:
+        exception = opened.check_waits()
+        proposed = [a for a in opened.actions.values() if a.state == action_state.PROPOSED]
+        changed = _changed(opened, proposed, exception)
+        for action, why in changed:
+            _expire(opened, action, why)
+        opened.change(is_touched=True)
+        return opened.propose(exception, [again(action) for action, _ in changed])
+
+
+def _expire(opened: OpenedSession, action: Action, why: str) -> None:
+    def apply(expired: Action) -> None:
+        expired.state = action_state.move(expired.state, action_state.EXPIRED)
+        expired.state_reason = why
+
+    opened.change_action(action, apply)
 
 
 def reject(sessions: AgentSessions, request: service.RejectActionsRequest) -> pb.AgentSession:
@@ -86,18 +121,20 @@ def _executable(opened: OpenedSession, given: Sequence[service.ChosenAction]) ->
             why = f" ({action.state_reason})" if action.state_reason else ""
             raise _refused(action, f"is done by a person{why}")
     exception = opened.check_waits()
-    _check_as_shown(opened, chosen, exception)
+    for action, why in _changed(opened, chosen, exception):
+        what = f"{action.name} is no longer what was shown ({why}), and is proposed anew"
+        raise _Changed(what).about(action.name)
     return chosen
 
 
-def _check_as_shown(
-    opened: OpenedSession, chosen: Sequence[Action], exception: exception_pb2.Exception | None
-) -> None:
-    types = (action.action_type for action in chosen)
+def _changed(
+    opened: OpenedSession, actions: Sequence[Action], exception: exception_pb2.Exception | None
+) -> list[tuple[Action, str]]:
+    """Those that are no longer what was shown, each with why."""
+    types = (action.action_type for action in actions)
     connectors = connectors_for(opened.transaction, opened.workspace, opened.name.parent, types)
-    for action in chosen:
-        if why := why_changed(action, exception, connectors):
-            raise _refused(action, f"is no longer what was shown ({why}); propose it anew")
+    pairs = ((action, why_changed(action, exception, connectors)) for action in actions)
+    return [(action, why) for action, why in pairs if why]
 
 
 def _chosen(opened: OpenedSession, given: Sequence[service.ChosenAction]) -> list[Action]:

@@ -3,7 +3,7 @@
 What may be done in it is in `agent_sessions.py`, `approval.py` and `actions.py`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from kintsugi.v1 import agent_session_pb2 as pb
 from server.domain import action_state, agent_session_state
 from server.domain.errors import IllegalTransition, NotFound
 from server.domain.names import ActionName, AgentSessionName, ExceptionName
+from server.operations.proposals import Proposed, propose
 from server.operations.session_thread import about_action, about_session, tell
 from server.resources.action import ACTION
 from server.resources.agent_session import AGENT_SESSION, leave_out
@@ -204,6 +205,18 @@ class OpenedSession:
         if changed.state != action.state:
             self.said.append(about_action(changed))
         return changed
+
+    def propose(
+        self, exception: exception_pb2.Exception | None, proposed: Sequence[Proposed]
+    ) -> list[action_pb2.Action]:
+        """Adds actions to those that there are, and tells of them."""
+        there = list(self.actions.values())
+        added = propose(
+            self.transaction, self.workspace, self.session, exception, proposed, there=there
+        )
+        self.actions |= {action.name: action for action in added}
+        self.said += [about_action(action) for action in added]
+        return added
 
     def answer(self) -> pb.AgentSession:
         """The session with its actions, as they will be when this is committed."""

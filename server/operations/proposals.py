@@ -72,6 +72,20 @@ class Proposed(NamedTuple):
         return (self.risk or RISK_LOW) if holds else None
 
 
+def again(action: pb.Action) -> Proposed:
+    """What proposes an action anew, as it is carried out now."""
+    return Proposed(
+        action_type=action.action_type,
+        parameters=plain(action.parameters),
+        description=action.description,
+        expected_outcome=action.expected_outcome,
+        target_entities=list(action.target_entities),
+        risk=action.risk,
+        guide_entry=action.guide_entry,
+        replaces=action.name,
+    )
+
+
 def propose(  # noqa: PLR0913 - where, and what
     transaction: Transaction,
     workspace: str,

@@ -204,12 +204,16 @@ def _end(turn: Turn, action: Action, outcome: Outcome) -> None:
             result.response.update(outcome.response)
         set_timestamp(result.execute_time, begun)
         result.duration.FromMicroseconds(max(turn.held.now - begun, 0))
-        _set_steps(changed, Action.Step.STATE_SUCCEEDED if result.success else _FAILED)
+        _set_steps(changed, _STEP_ENDS[state])
 
     turn.say(_answer(turn.move_action(action, state, fill=fill)))
 
 
-_FAILED = Action.Step.STATE_FAILED
+_STEP_ENDS = {
+    action_state.SUCCEEDED: Action.Step.STATE_SUCCEEDED,
+    action_state.FAILED: Action.Step.STATE_FAILED,
+    action_state.UNKNOWN: Action.Step.STATE_UNKNOWN,
+}
 
 
 def _run(action: Action) -> None:

@@ -9,9 +9,8 @@ from kintsugi.v1 import exception_pb2
 from kintsugi.v1.action_pb2 import Action
 
 from server.domain import action_state, agent_session_state, exception_state
-from server.domain.json_values import plain
 from server.operations.guide_entries import draft_of, own_words
-from server.operations.proposals import Proposed, propose
+from server.operations.proposals import Proposed, again, propose
 from server.operations.session_turn import GOING_ON, NEVER, Turn
 from server.operations.thread_messages import tell_changed
 from server.store.changes import FURTHER
@@ -54,22 +53,9 @@ def _propose_anew(turn: Turn, broken: Sequence[Action]) -> None:
         turn.move_action(action, action_state.CANCELLED, _NOT_BEGUN)
         for action in turn.actions_in(action_state.APPROVED)
     ]
-    add_actions(turn, turn.exception(), [_again(action) for action in (*broken, *not_begun)])
+    add_actions(turn, turn.exception(), [again(action) for action in (*broken, *not_begun)])
     due = Due(turn.desk.approval_seconds)
     turn.move(agent_session_state.AWAITING, due, expires=True)
-
-
-def _again(action: Action) -> Proposed:
-    return Proposed(
-        action_type=action.action_type,
-        parameters=plain(action.parameters),
-        description=action.description,
-        expected_outcome=action.expected_outcome,
-        target_entities=list(action.target_entities),
-        risk=action.risk,
-        guide_entry=action.guide_entry,
-        replaces=action.name,
-    )
 
 
 def add_actions(

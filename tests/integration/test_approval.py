@@ -219,8 +219,23 @@ def test_a_connector_that_was_changed_since_makes_it_something_else(
     subject, why = precondition(lambda: execute(client, session.name, action))
     assert subject == action.name
     assert "the connector was changed after this was proposed" in why
-    again = ask(client, session.name, TYPE, parameters={"batch": "b-7"})
-    assert execute(client, session.name, again).state == EXECUTING
+    old, anew = get(client, session.name).actions
+    assert (old.state, old.state_reason) == (
+        Action.STATE_EXPIRED,
+        "the connector was changed after this was proposed",
+    )
+    assert (anew.state, anew.replaces) == (Action.STATE_PROPOSED, old.name)
+    assert anew.name in why
+    assert anew.connector_revision == 2
+    assert execute(client, session.name, anew).state == EXECUTING
+
+
+def test_only_looking_proposes_nothing_anew(client: Client, worker: Worker) -> None:
+    connector = connect(client)
+    session = waiting(client, worker, TYPE)
+    change_connector(client, connector)
+    precondition(lambda: execute(client, session.name, *session.actions, validate_only=True))
+    assert get(client, session.name).actions == session.actions
 
 
 def test_a_connector_that_is_gone_carries_nothing_out(client: Client, worker: Worker) -> None:

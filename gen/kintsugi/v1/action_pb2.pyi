@@ -116,6 +116,8 @@ class Action(_message.Message):
             """Done."""
             STATE_FAILED: Action.Step._State.ValueType  # 3
             """Tried, and it did not work."""
+            STATE_UNKNOWN: Action.Step._State.ValueType  # 4
+            """Cut off: it may have been done or not."""
 
         class State(_State, metaclass=_StateEnumTypeWrapper):
             """Where a step stands."""
@@ -128,6 +130,8 @@ class Action(_message.Message):
         """Done."""
         STATE_FAILED: Action.Step.State.ValueType  # 3
         """Tried, and it did not work."""
+        STATE_UNKNOWN: Action.Step.State.ValueType  # 4
+        """Cut off: it may have been done or not."""
 
         ORDER_FIELD_NUMBER: _builtins.int
         DESCRIPTION_FIELD_NUMBER: _builtins.int

@@ -55,7 +55,9 @@ class AgentSessionServiceStub:
     """Approves actions and has them executed, in the order in which they were
     proposed; answers at once. All of them or none: FAILED_PRECONDITION, saying
     which and why, unless the session is AWAITING_CONFIRMATION, its exception
-    PENDING, and each action PROPOSED, automated, and still what was shown.
+    PENDING, and each action PROPOSED, automated, and still what was shown. What
+    isn't, since its connector or what is put into its request was changed, is
+    EXPIRED then, with a new action in its place, which the error names.
 
     When all have succeeded, the other actions are CANCELLED, the session is
     COMPLETED and resolves its exception. When one fails, or it isn't known what
@@ -98,7 +100,9 @@ class AgentSessionServiceAsyncStub(AgentSessionServiceStub):
     """Approves actions and has them executed, in the order in which they were
     proposed; answers at once. All of them or none: FAILED_PRECONDITION, saying
     which and why, unless the session is AWAITING_CONFIRMATION, its exception
-    PENDING, and each action PROPOSED, automated, and still what was shown.
+    PENDING, and each action PROPOSED, automated, and still what was shown. What
+    isn't, since its connector or what is put into its request was changed, is
+    EXPIRED then, with a new action in its place, which the error names.
 
     When all have succeeded, the other actions are CANCELLED, the session is
     COMPLETED and resolves its exception. When one fails, or it isn't known what
@@ -168,7 +172,9 @@ class AgentSessionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Approves actions and has them executed, in the order in which they were
         proposed; answers at once. All of them or none: FAILED_PRECONDITION, saying
         which and why, unless the session is AWAITING_CONFIRMATION, its exception
-        PENDING, and each action PROPOSED, automated, and still what was shown.
+        PENDING, and each action PROPOSED, automated, and still what was shown. What
+        isn't, since its connector or what is put into its request was changed, is
+        EXPIRED then, with a new action in its place, which the error names.
 
         When all have succeeded, the other actions are CANCELLED, the session is
         COMPLETED and resolves its exception. When one fails, or it isn't known what
