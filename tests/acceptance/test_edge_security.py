@@ -7,6 +7,7 @@ slow callers in `test_edge_protocols.py` and `test_edge_slow_readers.py`.
 import gzip
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
@@ -39,12 +40,14 @@ def make_token(stack: Any, **fields: Any) -> dict[str, Any]:
 
 
 def bad_tokens(stack: Any) -> dict[str, str]:
-    past = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    expired = make_token(stack, expire_time=soon.isoformat())["token"]
+    time.sleep(1.1)
     revoked = make_token(stack)
     stack.http.post(f"{stack.rest}/api/v1/{revoked['access_token']['name']}:revoke", json={})
     good = stack.token
     return {
-        "expired": make_token(stack, expire_time=past)["token"],
+        "expired": expired,
         "revoked": revoked["token"],
         "truncated": good[:-1],
         "mistyped": good[:-1] + ("A" if good[-1] != "A" else "B"),

@@ -26,9 +26,10 @@ Start = Callable[[str], Terminal]
 
 
 @pytest.fixture
-def start(stack: Any, tmp_path: Path) -> Iterator[Start]:
+def start(start_up: Callable[..., Any], tmp_path: Path) -> Iterator[Start]:
     """Types what a newcomer types, in a copy of the repository, each in a terminal of its own,
-    against the shared service."""
+    against a service that knows nothing yet."""
+    stack = start_up("--port", "0", "--workers", "1")
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
     shutil.copytree(REPOSITORY / "examples", tmp_path / "examples")

@@ -85,7 +85,7 @@ def session_about(rest: Rest, exception: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_what_was_approved_once_resolves_the_next_one_by_itself(
-    rest: Rest, target: TargetSystem, kind: str
+    stack: Any, rest: Rest, target: TargetSystem, kind: str
 ) -> None:
     automation = f"usage-{uuid.uuid4().hex[:8]}"
     first = failure(rest, automation, 7)
@@ -99,6 +99,7 @@ def test_what_was_approved_once_resolves_the_next_one_by_itself(
         action_risk="RISK_MEDIUM",
         self_resolving=True,
     )
+    stack.described(first["name"])  # else it would be found to be known
     rest.post(f"{entry['name']}:approve")
 
     session = rest.post(f"{rest.workspace}/agentSessions", exception=first["name"])

@@ -23,7 +23,7 @@ CHECKS = (
     "response_schema_conformance",
 )
 SOAK = bool(os.environ.get("KINTSUGI_SOAK"))
-SHORT = ("--phases=examples,coverage,fuzzing", "--max-examples=4", "--generation-deterministic")
+SHORT = ("--phases=examples,coverage,fuzzing", "--max-examples=2", "--generation-deterministic")
 LONG = ("--phases=examples,coverage,fuzzing,stateful", "--max-time=900")
 
 

@@ -130,7 +130,7 @@ NOW = int(time.time())
     ("claims", "told"),
     [
         ({"exp": NOW - 60}, "has expired"),
-        ({"nbf": NOW + 600}, "not valid yet"),
+        ({"nbf": NOW + 86_400}, "not valid yet"),
         ({"aud": "another"}, "another audience"),
         ({"aud": []}, "lacks the claim `aud`"),
         ({"iss": "https://evil.example"}, "another issuer"),
