@@ -172,6 +172,14 @@ def own_postgres(tmp_path: Path) -> Iterator[Postgres]:
     server.stop()
 
 
+def _is_back(served: Served) -> bool:
+    try:
+        served.client.list()
+    except grpc.RpcError:
+        return False
+    return True
+
+
 def test_streams_outlive_the_database(own_postgres: Postgres) -> None:
     served = Served(own_postgres.url(), checkpoint_seconds=0.5)
     thread = new_thread()
@@ -188,6 +196,7 @@ def test_streams_outlive_the_database(own_postgres: Postgres) -> None:
         own_postgres.start()
         with psycopg.connect(own_postgres.url()) as connection:
             connection.execute("SELECT 1")
+        until(lambda: _is_back(served))
         said.append(served.client.say(thread))
         reader.wait(lambda messages: len(messages) == 2)
         assert served.server._hub.is_fresh

@@ -121,7 +121,12 @@ class Sessions:
         request = agent_session_service_pb2.CreateAgentSessionRequest(
             parent=WORKSPACE, agent_session=session
         )
-        return self.sessions.CreateAgentSession(request)
+        try:
+            return self.sessions.CreateAgentSession(request)
+        except grpc.RpcError as error:  # a guide entry in use has started one by itself
+            if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
+                raise
+            return self.get(error.details().rpartition(" ")[2])
 
     def get(self, name: str) -> pb.AgentSession:
         request = agent_session_service_pb2.GetAgentSessionRequest(name=name)
