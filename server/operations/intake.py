@@ -25,7 +25,8 @@ from server.store.agent_sessions import create_statement
 from server.store.changes import FURTHER, change_parameters
 from server.store.connection import Transaction
 from server.store.errors import Duplicate
-from server.store.intake import READ, STANDING, unread_statement
+from server.store.intake import READ, unread_statement
+from server.store.standing import ANY_STANDING
 from server.store.store import Store
 from server.store.topics import SESSIONS, workspace_topic
 
@@ -95,7 +96,7 @@ def _standing(transaction: Transaction, unread: Sequence[Unread]) -> set[str]:
         "automations": [RunName.parse(each.exception.run).automation for each in asked],
         "fingerprints": [each.fingerprint for each in asked],
     }
-    return {id for (id,) in transaction.all(STANDING, given)}
+    return {id for (id,) in transaction.all(ANY_STANDING, given)}
 
 
 def _start(store: Store, unread: Unread) -> None:

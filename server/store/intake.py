@@ -15,27 +15,6 @@ from server.store.tables import UNREAD, exceptions, workspaces
 
 _BATCH = 100
 
-STANDING = Query(
-    text(
-        """
-        SELECT given.id
-        FROM unnest(
-            CAST(:workspaces AS uuid[]), CAST(:ids AS text[]), CAST(:automations AS text[]),
-            CAST(:fingerprints AS bytea[])
-        ) AS given (workspace, id, automation, fingerprint)
-        WHERE EXISTS (
-            SELECT FROM guide_entries AS entry
-            JOIN guide_entry_revisions AS used ON used.workspace = entry.workspace
-                AND used.id = entry.id AND used.major = entry.approved AND used.minor = 0
-            WHERE entry.workspace = given.workspace AND entry.automation = given.automation
-                AND entry.fingerprint = given.fingerprint AND entry.approved > 0
-                AND NOT entry.deleted AND used.self_resolving
-        )
-        """
-    )
-)
-"""Of the exceptions given, those that a guide entry in use may resolve by itself."""
-
 
 def unread_statement(columns: Sequence[str]) -> Query:
     """The newest exceptions that nobody has read, of whatever workspace, locked; others' are left
