@@ -3,6 +3,7 @@
 The only module that knows them all.
 """
 
+import gc
 import json
 import os
 import signal
@@ -163,6 +164,8 @@ class Server:
         except RuntimeError as error:
             raise CannotRun(f"can't listen on {address}: is another server running?") from error
         self._grpc.start()
+        gc.collect()
+        gc.freeze()  # what is there now stays: looking at it again and again would hold up calls
         return port
 
     def stop(self) -> None:
@@ -171,6 +174,8 @@ class Server:
         self._hub.end_streams()
         self._grpc.stop(self._settings.grace_seconds).wait()
         self._hub.close()
+        for pool in self._pools.all:
+            pool.shutdown()
         for repetition in self._repetitions:
             repetition.close()
         with suppress(KintsugiError):

@@ -32,15 +32,22 @@ _COLUMNS = (
 
 
 def _read(make: Make[pb.Exception], parent: str, row: Row) -> pb.Exception:
-    times, (id, automation, run, start, end, group), plain = row[:3], row[3:9], row[9:]
-    number, message, execution_id, stage, state, description, assignee, *rest = plain
-    resolver, guide_entry, note, extra, occurrence_count, version = rest
+    # fmt: off
+    (
+        created, updated, last_occurred,
+        id, automation, run, start, end, group,
+        number, message, execution_id, stage, state, description, assignee,
+        resolver, guide_entry, note,
+        extra, occurrence_count, version,
+    ) = row
+    # fmt: on
+    automation = f"{parent}/automations/{automation}"
     exception = make(
         name=f"{parent}/exceptions/{id}",
-        run=f"{parent}/automations/{automation}/runs/{run}",
+        run=f"{automation}/runs/{run}",
         message=message,
         state=state,
-        automation=f"{parent}/automations/{automation}",
+        automation=automation,
         description=description,
         group=f"{parent}/exceptionGroups/{group}" if group else "",
         resolution_guide_entry=guide_entry,
@@ -56,9 +63,9 @@ def _read(make: Make[pb.Exception], parent: str, row: Row) -> pb.Exception:
     )
     exception.location.start_byte = start
     exception.location.end_byte = end
-    set_timestamp(exception.create_time, times[0])
-    set_timestamp(exception.update_time, times[1])
-    set_timestamp(exception.last_occurrence_time, times[2])
+    set_timestamp(exception.create_time, created)
+    set_timestamp(exception.update_time, updated)
+    set_timestamp(exception.last_occurrence_time, last_occurred)
     return exception
 
 

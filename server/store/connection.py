@@ -12,7 +12,9 @@ from json import JSONDecoder
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg.types.json import JsonbDumper, set_json_loads
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.types.json import JsonbDumper
 from psycopg_pool import ConnectionPool
 
 from server.domain.call import remaining_seconds
@@ -23,7 +25,7 @@ from server.store.query import Query
 Row = tuple[Any, ...]
 Parameters = Mapping[str, Any]
 
-_JSON = JSONDecoder()
+_decode_json = JSONDecoder().raw_decode
 
 _PATIENCE_SECONDS = 5
 """How long a call waits for a connection before the database counts as unreachable."""
@@ -197,9 +199,12 @@ def connect_apart(url: str) -> psycopg.Connection[Row]:
 
 def _configure(connection: psycopg.Connection[Any]) -> None:
     connection.adapters.register_dumper(dict, JsonbDumper)
-    # json.loads would guess the encoding of every value first.
-    set_json_loads(_load_json, connection)
+    connection.adapters.register_loader("json", _JsonLoader)
+    connection.adapters.register_loader("jsonb", _JsonLoader)
 
 
-def _load_json(data: str | bytes) -> Any:
-    return _JSON.decode(data if isinstance(data, str) else data.decode())
+class _JsonLoader(Loader):
+    """psycopg's own guesses the encoding of every value first, and looks for blanks around it."""
+
+    def load(self, data: Buffer) -> Any:
+        return _decode_json(str(data, "utf-8"))[0]
