@@ -165,6 +165,42 @@ def test_what_was_cut_off_once_is_unknown_though_the_last_attempt_never_left(
     assert _attempts(database) == [("cut off", False), ("unsent", False)]
 
 
+@pytest.mark.parametrize(
+    ("http", "why"),
+    [
+        ({"auth": {"secret": "env:KINTSUGI_SECRET_UNSET"}}, "isn't set"),
+        ({"allow_private": False}, "private"),
+    ],
+)
+def test_what_is_refused_here_has_failed_at_once(database, sessions, target, http, why):
+    sessions.connect(target, retry={"initial_backoff": {"seconds": 60}}, **http)
+    with working(database, Said(REPROCESS)):
+        again = sessions.wait(_approved(sessions).name, "AWAITING_CONFIRMATION")
+    assert states(again) == ["FAILED", "PROPOSED"]
+    assert why in again.actions[0].result.error
+    assert _attempts(database) == [("refused", False)]
+    assert target.keys == []
+
+
+def test_what_was_cut_off_once_is_unknown_though_it_is_refused_then(
+    database, sessions, target, monkeypatch
+):
+    monkeypatch.setenv("KINTSUGI_SECRET_BILLING", "s3cret")
+    retry = {"initial_backoff": {"seconds": 60}}
+    timeout = {"nanos": 300_000_000}
+    auth = {"secret": "env:KINTSUGI_SECRET_BILLING"}
+    sessions.connect(target, idempotent=True, retry=retry, timeout=timeout, auth=auth)
+    target.held.clear()
+    with working(database, Said(REPROCESS)):
+        session = _approved(sessions)
+        sessions.wait_until(lambda: _attempts(database) == [("cut off", False)])
+        monkeypatch.delenv("KINTSUGI_SECRET_BILLING")
+        _later(database)
+        again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
+    assert states(again) == ["UNKNOWN", "PROPOSED"]
+    assert _attempts(database) == [("cut off", False), ("refused", False)]
+
+
 def test_a_taken_over_action_has_no_more_attempts_than_it_may(database, sessions, target):
     sessions.connect(target, idempotent=True, retry={"max_attempts": 1})
     with working(database, Said(REPROCESS)):

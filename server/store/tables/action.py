@@ -63,7 +63,7 @@ action_attempts = Table(
 )
 """Each time that an action is sent, written before it is: `not_after` is when the sender has given
 up for certain; without an `end_time` it isn't known what became of it. `outcome` is `succeeded`,
-`failed`, `unsent` (certainly nothing left here), or `cut off`."""
+`failed`, `unsent` or `refused` (certainly nothing left here), or `cut off`."""
 
 connectors = Table(
     "connectors",
