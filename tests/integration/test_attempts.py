@@ -213,6 +213,37 @@ def test_a_taken_over_action_has_no_more_attempts_than_it_may(database, sessions
     assert target.keys == []
 
 
+def test_a_session_that_is_given_up_leaves_no_attempt_open(database, sessions, target):
+    sessions.connect(target)
+    with working(database, Said(REPROCESS)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+    sessions.execute(session)
+    _cut_off(database)
+    with working(database, Said(REPROCESS)):
+        _give_up(database)
+        failed = sessions.wait(session.name, "FAILED")
+    assert states(failed) == ["UNKNOWN"]
+    assert "was cut off" in failed.actions[0].result.error
+    assert failed.error in failed.actions[0].result.error
+    assert _attempts(database) == [("cut off", False)]
+
+
+def test_what_never_left_has_failed_when_its_session_is_given_up(database, sessions):
+    with working(database, Said(REPROCESS)):
+        session = _between_attempts(database, sessions)
+        _give_up(database)
+        failed = sessions.wait(session.name, "FAILED")
+    assert states(failed) == ["FAILED"]
+    assert failed.actions[0].result.error == failed.error
+    assert _attempts(database) == [("unsent", False)]
+
+
+def _give_up(database: str) -> None:
+    """As if it had been tried in vain to go on."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("UPDATE agent_sessions SET attempts = 20, due_time = clock_timestamp()")
+
+
 def _cut_off(database: str) -> None:
     """As if a worker had died with its only attempt under way."""
     with psycopg.connect(database, autocommit=True) as connection:
