@@ -26,29 +26,34 @@ AGENT = "kai"
 
 
 def workspace() -> str:
-    return _checked(WorkspaceName, settings.workspace(), "a workspace")
+    text = settings.workspace()
+    try:
+        return str(WorkspaceName.parse(text))
+    except InvalidName:
+        what = "it must be organizations/ORGANIZATION/workspaces/WORKSPACE, such as"
+        message = f"KINTSUGI_WORKSPACE is {text!r}; {what} {settings.DEFAULT_WORKSPACE}"
+        raise click.UsageError(message) from None
 
 
 def exception(text: str) -> str:
     """`ID`, `exceptions/ID` or the full name, as the full name."""
-    return _checked(ExceptionName, _in_workspace("exceptions", text), "an exception")
+    return _whole(ExceptionName, text, "an exception", "0193a1b2")
 
 
 def agent_session(text: str) -> str:
     """`ID`, `agentSessions/ID` or the full name, as the full name."""
-    return _checked(AgentSessionName, _in_workspace("agentSessions", text), "an agent session")
+    return _whole(AgentSessionName, text, "an agent session", "0193a1b2")
 
 
 def connector(text: str) -> str:
     """`ID`, `connectors/ID` or the full name, as the full name."""
-    return _checked(ConnectorName, _in_workspace("connectors", text), "a connector")
+    return _whole(ConnectorName, text, "a connector", "reprocess")
 
 
 def run(automation: str, run: str) -> str:
     """The full name of a run, from ids, short names or its full name."""
-    if not run.startswith("organizations/"):
-        run = f"{_in_workspace('automations', automation)}/runs/{run.removeprefix('runs/')}"
-    return _checked(RunName, run, "a run")
+    parent = "" if run.startswith("organizations/") else automations(automation)
+    return _whole(RunName, run, "a run", "2026-11-22", parent)
 
 
 def guide_entry(text: str) -> str:
@@ -76,7 +81,7 @@ def automations(text: str) -> str:
     """The full name of an automation, from its id, short or full name; of all without one."""
     if not text:
         return f"{workspace()}/automations/-"
-    return _checked(AutomationName, _in_workspace("automations", text), "an automation")
+    return _whole(AutomationName, text, "an automation", "billing")
 
 
 def is_of(text: str, collection: str = "") -> bool:
@@ -122,12 +127,12 @@ def user(text: str) -> str:
 
 def member(text: str) -> str:
     """`ID`, `members/ID`, `users/ID` or the full name, as the full name."""
-    return _checked(MemberName, _in_workspace("members", text.removeprefix("users/")), "a member")
+    return _whole(MemberName, text.removeprefix("users/"), "a member", "ada")
 
 
 def access_token(text: str) -> str:
     """`ID`, `accessTokens/ID` or the full name, as the full name."""
-    return _checked(AccessTokenName, _in_workspace("accessTokens", text), "an access token")
+    return _whole(AccessTokenName, text, "an access token", "0193a1b2")
 
 
 def short(name: str) -> str:
@@ -146,15 +151,16 @@ def short_guide_entry(name: str) -> str:
     return name.rpartition("/")[2] if is_default else name
 
 
-def _in_workspace(collection: str, text: str) -> str:
-    if text.startswith("organizations/"):
-        return text
-    return f"{workspace()}/{collection}/{text.removeprefix(collection + '/')}"
-
-
-def _checked(kind: type[ResourceName], name: str, what: str) -> str:
+def _whole(kind: type[ResourceName], text: str, what: str, example: str, parent: str = "") -> str:
+    """The full name for an id, a short name or itself, in the workspace if no parent is given."""
+    collection = kind.PATTERN.split("/")[-2]
+    full = f"{parent or workspace()}/{collection}/"
+    name = text if text.startswith("organizations/") else full + text.removeprefix(f"{collection}/")
     try:
         return str(kind.parse(name))
     except InvalidName:
-        message = f"{name!r} is not the name of {what}: it must have the form {kind.PATTERN}"
+        message = (
+            f"{text!r} is not the name of {what}: it must be an id of letters, digits and _.~@+-,"
+            f" such as {example}, or a full name, such as {full}{example}"
+        )
         raise click.UsageError(message) from None

@@ -32,7 +32,7 @@ def serve(**flags: object) -> None:
     from pydantic import ValidationError
 
     from server import app
-    from server.config import Settings
+    from server.config import Settings, wrong_values
     from server.database import CannotRun
 
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
@@ -42,8 +42,6 @@ def serve(**flags: object) -> None:
             refuse_exposure("--grpc-host", settings.grpc_host, _ADVICE)
         app.run(settings)
     except ValidationError as error:
-        wrong = error.errors()[0]
-        name = "_".join(str(part) for part in wrong["loc"])
-        raise click.ClickException(f"{name}: {wrong['msg']}") from error
+        raise click.ClickException("\n  ".join(wrong_values(error))) from error
     except CannotRun as error:
         raise click.ClickException(str(error)) from error

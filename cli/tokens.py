@@ -12,6 +12,7 @@ import click
 
 from cli import names, private_file, roles, settings
 from cli.terminal import say
+from server.domain.names import LOCAL_OWNER
 
 if TYPE_CHECKING:
     from kintsugi.v1.access_token_pb2 import AccessToken
@@ -104,7 +105,7 @@ def print_() -> None:
 
 @tokens.command()
 @click.option("--database-url", envvar="KINTSUGI_DATABASE_URL", required=True, help="PostgreSQL.")
-@click.option("--user", default="local", show_default=True, help="Who becomes an owner.")
+@click.option("--user", default=LOCAL_OWNER, show_default=True, help="Who becomes an owner.")
 @click.option("--workspace", default=settings.DEFAULT_WORKSPACE, show_default=True)
 @click.option(
     "--file", type=click.Path(path_type=Path, dir_okay=False), help="Keep it there, not printed."

@@ -87,12 +87,13 @@ def up(  # noqa: PLR0913 (one a flag)
     def chosen(named: int | None, usual: int) -> int:
         return named if named is not None else (usual if port else 0)
 
+    address = _ip_address(host)
     certificate = _certificate(tls_cert, tls_key)
     if not (certificate or insecure):
         refuse_exposure("--host", host, "give --tls-cert and --tls-key, or --insecure")
     data = DataDirectory(data_dir or settings.data_dir())
     options = Options(
-        edge=Listener(port, _ip_address(host), certificate),
+        edge=Listener(port, address, certificate),
         grpc_port=chosen(grpc_port, 50051),
         health_port=chosen(health_port, 8081),
         metrics_port=chosen(metrics_port, 9090),
@@ -124,7 +125,9 @@ def _ip_address(host: str) -> str:
     try:
         return str(ip_address(host))
     except ValueError:
-        raise click.ClickException(f"--host {host}: it must be an IP address") from None
+        raise click.ClickException(
+            f"--host {host}: it must be an IP address, such as 0.0.0.0"
+        ) from None
 
 
 class _Ready:

@@ -5,8 +5,9 @@ What `kintsugi up` starts around the servers has its own flags, in `cli/up.py`.
 
 import os
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from server import failpoints
@@ -98,8 +99,8 @@ class Settings(BaseSettings):
     tracing: bool = Field(
         default=False, description="send a span for each call (OpenTelemetry, `kintsugi[otel]`)"
     )
-    log_level: str = Field(
-        "info", pattern="^(debug|info|warning|error)$", description="the least that is logged"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="the least that is logged"
     )
 
     @field_validator("audit_retention_days")
@@ -108,6 +109,20 @@ class Settings(BaseSettings):
         if 0 < days < LEAST_AUDIT_DAYS:
             raise ValueError(f"must be 0, for ever, or at least {LEAST_AUDIT_DAYS}")
         return days
+
+
+def wrong_values(error: ValidationError) -> list[str]:
+    """What is wrong with which variables: `KINTSUGI_THREADS must be a valid integer`."""
+    return [
+        _PREFIX + "_".join(map(str, each["loc"])).upper() + f" {_words(each['msg'])}"
+        for each in error.errors(include_input=False)
+    ]
+
+
+def _words(message: str) -> str:
+    """Pydantic's, without its own terms."""
+    text = message.removeprefix("Value error, ").partition(", unable to ")[0]
+    return text.replace("Input should be", "must be")
 
 
 def known_variables() -> set[str]:

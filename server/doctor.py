@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from server.config import Settings, known_variables, unknown_variables
+from server.config import Settings, known_variables, unknown_variables, wrong_values
 from server.domain.finding import Finding, Level, ok, warning, wrong
 from server.launch import health, postgres
 from server.launch.data_directory import DataDirectory
@@ -85,9 +85,7 @@ def _settings() -> Iterator[Finding]:
     try:
         settings = _read_settings()
     except ValidationError as error:
-        for each in error.errors(include_input=False):
-            name = "KINTSUGI_" + "_".join(map(str, each["loc"])).upper()
-            yield wrong("settings", f"{name}: {each['msg']}", "correct it")
+        yield from (wrong("settings", each, "correct it") for each in wrong_values(error))
         return
     if settings.deadline_seconds >= _ENVOY_SECONDS:
         found = f"KINTSUGI_DEADLINE_SECONDS is {settings.deadline_seconds:g}"

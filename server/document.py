@@ -3,9 +3,8 @@
 `make gen` runs it; it is no part of the server.
 """
 
-import re
 from pathlib import Path
-from typing import Any
+from typing import Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -15,7 +14,6 @@ DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "operating.md"
 
 _BEGIN, _END = "<!-- settings -->\n", "<!-- end of settings -->"
 _HEAD = "| variable | default | bounds | what it is |\n|---|---|---|---|\n"
-_LIST = re.compile(r"\^\(([\w|]+)\)\$")
 _BOUNDS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}"}
 
 
@@ -49,14 +47,9 @@ def _bounds(field: FieldInfo) -> str:
             for name, text in _BOUNDS.items()
             if getattr(bound, name, None) is not None
         ]
-        found += _choices(getattr(bound, "pattern", None))
+    if get_origin(field.annotation) is Literal:
+        found += [f"`{each}`" for each in get_args(field.annotation)]
     return ", ".join(found)
-
-
-def _choices(pattern: Any) -> list[str]:
-    """Those of a pattern that is nothing else, such as `^(a|b)$`."""
-    listed = _LIST.fullmatch(pattern or "")
-    return [f"`{each}`" for each in listed[1].split("|")] if listed else []
 
 
 if __name__ == "__main__":

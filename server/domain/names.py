@@ -15,6 +15,9 @@ from server.domain.errors import InvalidName
 ID = r"[A-Za-z0-9_][A-Za-z0-9_.~@+-]{0,127}"
 """Never empty, `-`, `.` or `..`, and nothing in it that a URL would have to escape."""
 
+LOCAL_OWNER = "local"
+"""The user whom `kintsugi up` makes the owner. No identity provider's is taken for it."""
+
 _VARIABLE = re.compile(r"\{(\w+)\}")
 
 

@@ -42,7 +42,11 @@ def prepare(directory: Path, listener: Listener, servers: Sequence[str]) -> list
     """
     directory = directory.resolve()
     (directory / ADMIN).unlink(missing_ok=True)
-    (directory / CONFIG).write_text(json.dumps(configuration(listener, servers), indent=1))
+    config = configuration(listener, servers)
+    if listener.certificate:
+        listener.certificate.offer(directory)
+        _speak_tls(config, listener.certificate.transport_socket(directory))
+    (directory / CONFIG).write_text(json.dumps(config, indent=1))
     return [
         str(_binary()),
         *("--config-path", str(directory / CONFIG)),
@@ -54,7 +58,8 @@ def prepare(directory: Path, listener: Listener, servers: Sequence[str]) -> list
 
 
 def configuration(listener: Listener, servers: Sequence[str]) -> dict[str, Any]:
-    """envoy.yaml listening there, with these servers, absolute paths and a free admin port."""
+    """envoy.yaml listening there without TLS, with these servers, absolute paths and a free admin
+    port."""
     config: dict[str, Any] = yaml.safe_load(files.path("envoy.yaml").read_text(encoding="utf-8"))
     config["admin"]["address"]["socket_address"]["port_value"] = 0
     resources = config["static_resources"]
@@ -69,9 +74,13 @@ def configuration(listener: Listener, servers: Sequence[str]) -> dict[str, Any]:
             node["proto_descriptor"] = str(files.path(DESCRIPTORS))
         if "filename" in node:
             node["filename"] = str(files.path(Path(node["filename"]).name))
-    if listener.certificate:
-        edge["filter_chains"][0]["transport_socket"] = listener.certificate.transport_socket()
     return config
+
+
+def _speak_tls(config: dict[str, Any], socket: dict[str, Any]) -> None:
+    config["node"] = {"id": "kintsugi", "cluster": "kintsugi"}  # without which none is offered
+    [edge] = config["static_resources"]["listeners"]
+    edge["filter_chains"][0]["transport_socket"] = socket
 
 
 def bound_port(directory: Path, timeout: float) -> int:

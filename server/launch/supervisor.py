@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg
 
 from server.launch import child, envoy, health, interruption, ports
+from server.launch.certificate import Renewal
 from server.launch.child import CannotStart, Child
 from server.launch.data_directory import DataDirectory
 from server.launch.envoy import Listener
@@ -83,6 +84,8 @@ class Supervisor:
         self._grpc: list[str] = []
         self._envoy: list[Child] = []
         self._kept: list[Kept] = []
+        certificate = options.edge.certificate
+        self._renewal = Renewal(certificate, data.run.resolve()) if certificate else None
         self._metrics = Metrics(data.metrics, self._kept)
 
     def run(self, ready: Callable[[Addresses], None]) -> None:
@@ -266,6 +269,8 @@ class Supervisor:
 
     def _watch(self) -> None:
         while True:
+            if self._renewal and (news := self._renewal.tend()):
+                self._tell(news)
             for kept in self._kept:
                 if news := kept.tend():
                     self._tell(news)

@@ -1,6 +1,7 @@
 """Who calls, by the token that a call came with: one of ours, or an identity provider's.
 
-What is known of a token is kept for half a second, so that most calls need no look at the database.
+What is known of a token is kept for half a second, so that most calls need no look at the database,
+and that it is no good for some seconds.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from server.domain.access import PERMISSIONS, Membership, common_role
 from server.domain.access_tokens import PREFIX, digest
 from server.domain.errors import CredentialsInvalid
 from server.domain.names import WorkspaceName
+from server.operations.refused_tokens import Refusal, RefusedTokens
 from server.store.access import CALLER, MEMBERSHIPS, TOKEN_USED
 from server.store.connection import Row
 from server.store.store import Store
@@ -50,6 +52,7 @@ class Authenticator:
         self._provided = provided
         self._lock = threading.Lock()
         self._kept: dict[bytes, Caller] = {}
+        self._refused = RefusedTokens()
 
     def caller(self, token: str, *, since: float = 0.0) -> Caller:
         """What was known of the token at `since` or later, and at most half a second ago.
@@ -76,10 +79,14 @@ class Authenticator:
         key = digest(token)
         if key is None:
             raise CredentialsInvalid("is damaged or incomplete")
+        if known := self._refused.find(key):
+            raise CredentialsInvalid(*known)
         rows = self._store.database.all(CALLER, {"digest": key})
-        caller = _read(rows, found)
+        if refusal := _refusal(rows):
+            self._refused.add(key, refusal)
+            raise CredentialsInvalid(*refusal)
         self._note_use(rows[0])
-        return caller
+        return _read(rows, found)
 
     def _find_user(self, id: str, found: float) -> Caller:
         rows = self._store.database.all(MEMBERSHIPS, {"id": id})
@@ -92,12 +99,15 @@ class Authenticator:
             self._store.database.all(TOKEN_USED, {"workspace": workspace, "id": id})
 
 
-def _read(rows: list[Row], found: float) -> Caller:
+def _refusal(rows: list[Row]) -> Refusal | None:
     if not rows:
-        raise CredentialsInvalid("is not known here")
-    home, id, principal, role, problem, _, is_everywhere, *_ = rows[0]
-    if problem:
-        raise CredentialsInvalid(problem, f"users/{principal}", id, _home(home, rows))
+        return ("is not known here",)
+    home, id, principal, _, problem, *_ = rows[0]
+    return (problem, f"users/{principal}", id, _home(home, rows)) if problem else None
+
+
+def _read(rows: list[Row], found: float) -> Caller:
+    _, id, principal, role, _, _, is_everywhere, *_ = rows[0]
     return Caller(
         f"users/{principal}",
         id,

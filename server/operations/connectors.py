@@ -12,7 +12,7 @@ from kintsugi.v1 import action_pb2, exception_pb2
 from kintsugi.v1 import connector_pb2 as pb
 from kintsugi.v1 import connector_service_pb2 as service
 
-from server.domain.call import remaining_seconds
+from server.domain.call import current_call, remaining_seconds
 from server.domain.connector_rules import (
     action_type_violations,
     risk_of,
@@ -21,6 +21,7 @@ from server.domain.connector_rules import (
 )
 from server.domain.errors import AlreadyExists, InvalidFields, InvalidName
 from server.domain.ids import new_id
+from server.domain.json_values import plain
 from server.domain.names import ActionName, ConnectorName, ExceptionName, WorkspaceName
 from server.domain.request_template import render, values_of
 from server.outbound.outcome import Kind, Outcome
@@ -31,8 +32,12 @@ from server.resources.exception import EXCEPTION
 from server.store.changes import change_parameters, once
 from server.store.connectors import ACTION_TYPE_INDEX, create_statement, of_types_statement
 from server.store.errors import Duplicate
+from server.store.sealing import Note, audit
+from server.store.store import Store
 
 Connectors = Collection[pb.Connector, ConnectorName]
+
+_TESTED = "connector.test"
 
 _CREATE = create_statement(CONNECTOR.columns)
 _OF_TYPES = of_types_statement(CONNECTOR.columns)
@@ -78,9 +83,13 @@ def test(
     request: service.TestConnectorRequest,
     cancelled: threading.Event,
 ) -> service.TestConnectorResponse:
-    """What would be sent, and, if that is asked for, what comes of it. Raises RenderFailed."""
+    """What would be sent, and, if that is asked for, what comes of it, which the audit has too.
+
+    Raises RenderFailed.
+    """
     name = ConnectorName.parse(request.name)
-    http = connectors.get(name).http
+    connector = connectors.get(name)
+    http = connector.http
     made_up = ActionName(name.organization, name.workspace, "test", new_id())
     values = values_of(request.parameters, _exception(connectors, name, request), str(made_up))
     response = service.TestConnectorResponse(request=render(http, values).request)
@@ -95,6 +104,7 @@ def test(
             is_dry_run=True,
             cancelled=cancelled,
         )
+        _audit(connectors.store, connector, request, outcome)
         put_outcome(outcome, response.result, time.monotonic() - begin)
     return response
 
@@ -106,6 +116,24 @@ def put_outcome(outcome: Outcome, result: action_pb2.Action.Result, seconds: flo
     result.duration.FromNanoseconds(round(seconds * 1e9))
     if outcome.response is not None:
         result.response.update(outcome.response)
+
+
+def _audit(
+    store: Store, connector: pb.Connector, request: service.TestConnectorRequest, outcome: Outcome
+) -> None:
+    call = current_call()
+    payload = {
+        "revision": connector.revision,
+        "parameters": plain(request.parameters),
+        "exception": request.exception,
+        "outcome": outcome.kind.value,
+        "status": (outcome.response or {}).get("status"),
+        "error": outcome.error,
+    }
+    who = {"token": call.token, "address": call.address, "method": call.method}
+    note = Note(_TESTED, call.principal, connector.name, payload, **who)
+    with store.database.transaction() as transaction:
+        audit(transaction, store.workspace_key(ConnectorName.parse(connector.name).parent), note)
 
 
 def _exception(

@@ -11,7 +11,7 @@ from typing import Any
 import jwt
 
 from server.domain.errors import CredentialsInvalid
-from server.domain.names import ID
+from server.domain.names import ID, LOCAL_OWNER
 from server.operations.key_set import KeySet
 
 _ALGORITHMS = (
@@ -79,4 +79,7 @@ def _user(claims: Mapping[str, Any], claim: str) -> str:
     if not isinstance(id, str) or not re.fullmatch(ID, id):
         what = f"has {str(id)[:130]!r} as `{claim}`, which can't be the id of a user"
         raise CredentialsInvalid(f"{what}: letters, digits and `_.~@+-`, 128 at most")
+    if id == LOCAL_OWNER:
+        what = f"has {id!r} as `{claim}`, which is the owner that `kintsugi up` makes"
+        raise CredentialsInvalid(f"{what}, and nobody of an identity provider")
     return id

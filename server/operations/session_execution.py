@@ -6,33 +6,26 @@ Each is one transaction of the worker that holds it. What is sent, and when agai
 
 from typing import NamedTuple
 
-from google.protobuf.json_format import MessageToJson
 from kintsugi.v1 import connector_pb2, event_pb2, exception_pb2
 from kintsugi.v1.action_pb2 import Action
 
 from server.domain import action_state, agent_session_state
 from server.domain.connector_rules import max_attempts, timeout_seconds
 from server.failpoints import AFTER_RESULT_BEFORE_COMMIT, failpoint
+from server.operations.action_ends import break_off, end, run
 from server.operations.proposals import connectors_for, why_changed
 from server.operations.session_outcome import go_on
 from server.operations.session_progress import DEALT_WITH, close
 from server.operations.session_turn import GOING_ON, Desk, Turn
 from server.outbound.outcome import Kind, Outcome
 from server.outbound.sending import may_repeat
-from server.resources.timestamps import set_timestamp
 from server.store import attempts
 from server.store.attempts import Attempt
 from server.store.leases import Due, Lease
 
-_CUT_OFF = "it was cut off, and whether it was done isn't known"
 _ENDED = "its session has ended"
 _NOBODY = "nobody waits for the run"
 _ABANDONED = "whoever ran it went away, and whether it was done isn't known"
-
-_STATES: dict[Kind, action_state.State] = {
-    Kind.SUCCEEDED: action_state.SUCCEEDED,
-    Kind.FAILED: action_state.FAILED,
-}
 
 
 class Sendable(NamedTuple):
@@ -50,7 +43,7 @@ def begin_waiting(desk: Desk, lease: Lease, action: Action, seconds: float) -> N
         begun = _current(turn, action)
         if _is_to_go_on(turn, begun, turn.exception()):
             attempts.begin(turn.transaction, turn.key_of(begun), lease.token, seconds)
-            turn.move_action(begun, action_state.EXECUTING, fill=_run)
+            turn.move_action(begun, action_state.EXECUTING, fill=run)
             turn.schedule(Due(seconds))
 
 
@@ -66,7 +59,7 @@ def look_at_claim(desk: Desk, lease: Lease, action: Action) -> bool:
                 return False
             is_nobodys = attempt is not None and not attempt.claim
             kind, error = (Kind.UNSENT, _NOBODY) if is_nobodys else (Kind.CUT_OFF, _ABANDONED)
-            _end(turn, found, Outcome(kind, error=error))
+            end(turn, found, Outcome(kind, error=error))
         return go_on(turn)
 
 
@@ -115,7 +108,7 @@ def finish(
                 attempts.end(turn.transaction, turn.key_of(found), outcome.kind.value)
                 turn.schedule(Due(pause))
                 return False
-            _end(turn, found, outcome)
+            end(turn, found, outcome)
         is_more = go_on(turn)
         failpoint(AFTER_RESULT_BEFORE_COMMIT)
         return is_more
@@ -137,12 +130,12 @@ def _is_to_go_on(turn: Turn, action: Action, exception: exception_pb2.Exception 
     is_open = turn.session.state == agent_session_state.EXECUTING
     if not is_open or action.state in action_state.FINAL:
         if action.state == action_state.EXECUTING:
-            _break_off(turn, action, _ENDED)
+            break_off(turn, action, _ENDED)
         go_on(turn)
         return False
     if exception is not None and exception.state != exception_pb2.EXCEPTION_STATE_PENDING:
         if action.state == action_state.EXECUTING:
-            _break_off(turn, action, DEALT_WITH)
+            break_off(turn, action, DEALT_WITH)
         close(turn, agent_session_state.CANCELLED, DEALT_WITH)
         return False
     return True
@@ -161,7 +154,7 @@ def _attempt(
     seconds = timeout_seconds(http) + margin
     number = attempts.begin(turn.transaction, turn.key_of(action), turn.lease.token, seconds)
     if action.state == action_state.APPROVED:
-        action = turn.move_action(action, action_state.EXECUTING, fill=_run)
+        action = turn.move_action(action, action_state.EXECUTING, fill=run)
         turn.say(_request(action))
     turn.schedule(GOING_ON)
     return Sendable(action, http, number)
@@ -172,57 +165,8 @@ def _give_up(turn: Turn, action: Action, why: str) -> None:
     if action.state == action_state.APPROVED:
         turn.move_action(action, action_state.EXPIRED, why)
     else:
-        _break_off(turn, action, why)
+        break_off(turn, action, why)
     go_on(turn)
-
-
-def _break_off(turn: Turn, action: Action, why: str) -> None:
-    """Ends one that is EXECUTING, and at which there is no further attempt: FAILED where nothing
-    has left here, else UNKNOWN."""
-    attempt = attempts.last(turn.transaction, turn.key_of(action))
-    error = f"{_CUT_OFF}, and it isn't repeated: {why}" if why else _CUT_OFF
-    if attempt and attempt.never_left:
-        error = why
-    _end(turn, action, Outcome(Kind.CUT_OFF, error=error))
-
-
-def _end(turn: Turn, action: Action, outcome: Outcome) -> None:
-    """Ends what hasn't ended of it. Without an answer, it has FAILED only where no attempt has
-    left here."""
-    key = turn.key_of(action)
-    attempts.end(turn.transaction, key, outcome.kind.value)
-    attempt = attempts.last(turn.transaction, key)
-    begun = attempt.first_send_time if attempt else turn.held.now
-    unanswered = action_state.FAILED if attempt and attempt.never_left else action_state.UNKNOWN
-    state = _STATES.get(outcome.kind, unanswered)
-
-    def fill(changed: Action) -> None:
-        result = changed.result
-        result.success = state == action_state.SUCCEEDED
-        result.error = outcome.error
-        if outcome.response:
-            result.response.update(outcome.response)
-        set_timestamp(result.execute_time, begun)
-        result.duration.FromMicroseconds(max(turn.held.now - begun, 0))
-        _set_steps(changed, _STEP_ENDS[state])
-
-    turn.say(_answer(turn.move_action(action, state, fill=fill)))
-
-
-_STEP_ENDS = {
-    action_state.SUCCEEDED: Action.Step.STATE_SUCCEEDED,
-    action_state.FAILED: Action.Step.STATE_FAILED,
-    action_state.UNKNOWN: Action.Step.STATE_UNKNOWN,
-}
-
-
-def _run(action: Action) -> None:
-    _set_steps(action, Action.Step.STATE_RUNNING)
-
-
-def _set_steps(action: Action, state: "Action.Step.State.ValueType") -> None:
-    for step in action.steps:
-        step.state = state
 
 
 def _request(action: Action) -> event_pb2.Event:
@@ -233,9 +177,3 @@ def _request(action: Action) -> event_pb2.Event:
         input=sent.rstrip(),
     )
     return event_pb2.Event(tool_call_request=call)
-
-
-def _answer(action: Action) -> event_pb2.Event:
-    result = MessageToJson(action.result, preserving_proto_field_name=True)
-    call = event_pb2.ToolCallResult(tool_call_id=action.name.rpartition("/")[2], result=result)
-    return event_pb2.Event(tool_call_result=call)

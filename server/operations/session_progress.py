@@ -14,6 +14,7 @@ from server.domain.fingerprint import fingerprint
 from server.domain.json_values import plain
 from server.domain.names import AutomationName, GuideEntryName
 from server.domain.policy import Mode, decide
+from server.operations.action_ends import break_off
 from server.operations.conclusion import Conclusion
 from server.operations.proposals import Proposed
 from server.operations.session_outcome import add_actions
@@ -76,12 +77,15 @@ def propose(desk: Desk, lease: Lease, found: Conclusion) -> bool:
 
 
 def fail(desk: Desk, lease: Lease, error: str) -> None:
-    """Gives up: any state → FAILED; what was begun is UNKNOWN. Raises Superseded, LeaseLost."""
+    """Gives up: any state → FAILED; what was begun is UNKNOWN, or FAILED if nothing has left here.
+
+    Raises Superseded, LeaseLost.
+    """
     with desk.turn(lease, "FailAgentSession") as turn:
         if turn.is_final:
             raise Superseded
         for action in turn.actions_in(action_state.EXECUTING):
-            turn.move_action(action, action_state.UNKNOWN, error)
+            break_off(turn, action, error)
         close(turn, agent_session_state.FAILED, error)
 
 

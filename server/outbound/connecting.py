@@ -19,7 +19,11 @@ from server.outbound.patience import Patience, RanOut
 
 
 class NotConnected(Exception):
-    """There is no connection; the message says why."""
+    """There is no connection, but may be at another time; the message says why."""
+
+
+class NotTrusted(Exception):
+    """What is there isn't to be connected to; the message says why."""
 
 
 class _Found(NamedTuple):
@@ -32,14 +36,15 @@ class _Found(NamedTuple):
 
 
 def connect(target: Target, patience: Patience, *, allow_private: bool) -> socket.socket:
-    """A connection that doesn't block, over TLS for https. Raises NotConnected, RanOut."""
+    """A connection that doesn't block, over TLS for https. Raises NotConnected, NotTrusted,
+    RanOut."""
     found = _look_up(target, patience)
     refused = [
         each.host for each in found if not is_allowed(each.host, allow_private=allow_private)
     ]
     if refused:
         kind = "isn't one of the internet" if allow_private else "is private or reserved"
-        raise NotConnected(f"{target} has the address {refused[0]}, which {kind}: refused")
+        raise NotTrusted(f"{target} has the address {refused[0]}, which {kind}: refused")
     sock = _connected_to_any(target, found, patience)
     return _over_tls(sock, target, patience) if target.scheme == "https" else sock
 
@@ -101,15 +106,12 @@ def _over_tls(sock: socket.socket, target: Target, patience: Patience) -> socket
     with _closed_on_failure(tls):
         try:
             patiently(tls.do_handshake, tls, patience, to_write=False)
+        except ssl.SSLCertVerificationError as error:
+            raise NotTrusted(f"{target} fails at TLS: {error.verify_message}") from error
         except OSError as error:
-            raise NotConnected(f"{target} fails at TLS: {_tls_reason(error)}") from error
+            reason = (getattr(error, "reason", "") or "cut off").lower().replace("_", " ")
+            raise NotConnected(f"{target} fails at TLS: {reason}") from error
     return tls
-
-
-def _tls_reason(error: OSError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    return (getattr(error, "reason", "") or "cut off").lower().replace("_", " ")
 
 
 @contextmanager

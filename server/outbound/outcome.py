@@ -14,6 +14,8 @@ class Kind(Enum):
     """An answer that isn't."""
     UNSENT = "unsent"
     """Certainly nothing of the request left here: it may be tried again."""
+    REFUSED = "refused"
+    """Nothing left here, and nothing would at another time: somebody has to change something."""
     CUT_OFF = "cut off"
     """It left, or a part of it, and no whole answer came: it may have been done or not."""
 

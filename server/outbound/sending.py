@@ -17,7 +17,7 @@ from server.domain.request_template import target_of
 from server.domain.target_hosts import Target
 from server.domain.template import RenderFailed
 from server.outbound.answer import Answer, clean, judged, what
-from server.outbound.connecting import NotConnected, connect
+from server.outbound.connecting import NotConnected, NotTrusted, connect
 from server.outbound.line import Line
 from server.outbound.outcome import Kind, Outcome
 from server.outbound.patience import Patience, RanOut
@@ -58,8 +58,10 @@ class Sender:
             secret = self._secret(http, workspace)
             sock = connect(target, patience, allow_private=http.allow_private)
         except RenderFailed as refused:
-            return Outcome(Kind.UNSENT, None, refused.what)
-        except (SecretMissing, NotConnected, RanOut) as failed:
+            return Outcome(Kind.REFUSED, None, refused.what)
+        except (SecretMissing, NotTrusted) as refused:
+            return Outcome(Kind.REFUSED, None, str(refused))
+        except (NotConnected, RanOut) as failed:
             return Outcome(Kind.UNSENT, None, str(failed))
         added = _added(target, idempotency_key, http.auth, secret, is_dry_run=is_dry_run)
         data = _bytes(request, added)

@@ -48,7 +48,8 @@ _LAST = Query(
                     AS seconds_left,
                 CAST(extract(epoch FROM min(send_time) OVER ()) * 1000000 AS bigint)
                     AS first_send_time,
-                bool_and(coalesce(outcome = 'unsent', false)) OVER () AS never_left
+                bool_and(coalesce(outcome IN ('unsent', 'refused'), false)) OVER ()
+                    AS never_left
             FROM action_attempts
             WHERE workspace = :workspace AND session = :session AND action = :action
             ORDER BY number DESC LIMIT 1
@@ -64,8 +65,8 @@ class Attempt(NamedTuple):
 
     `seconds_left` until whoever sends it has given up, negative when that is over;
     `first_send_time` of all of them, in microseconds since 1970, and `never_left` where all of them
-    were unsent; `claim` is empty, and `claimed_for` None, where nobody has; otherwise these are the
-    seconds that it is held for.
+    were unsent or refused; `claim` is empty, and `claimed_for` None, where nobody has; otherwise
+    these are the seconds that it is held for.
     """
 
     number: int
@@ -91,7 +92,7 @@ def begin(transaction: Transaction, key: dict[str, Any], lease: str, seconds: fl
 
 def end(transaction: Transaction, key: dict[str, Any], outcome: str) -> None:
     """Ends the attempt at an action that hasn't ended, if there is one; `outcome` is `succeeded`,
-    `failed`, `unsent` (certainly nothing left here), or `cut off`."""
+    `failed`, `unsent` or `refused` (certainly nothing left here), or `cut off`."""
     transaction.all(_END, key | {"outcome": outcome})
 
 

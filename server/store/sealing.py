@@ -130,7 +130,8 @@ _NOTE = Query(
             workspace, type, principal, token, address, method, resource, outcome, count, after
         )
         VALUES (
-            :workspace, :type, :principal, '', '', '', :resource, 'OK', 1, CAST(:payload AS json)
+            :workspace, :type, :principal, :token, :address, :method, :resource, 'OK', 1,
+            CAST(:payload AS json)
         )
         RETURNING id
         """
@@ -141,13 +142,17 @@ _NOTE = Query(
 class Note(NamedTuple):
     """What the audit is to have that is no change of a resource: an `aiagent.response.complete`.
 
-    `payload` becomes the entry's `after`, secrets masked.
+    `payload` becomes the entry's `after`, secrets masked. `token`, `address` and `method` are of
+    the call, empty for what the service does by itself.
     """
 
     type: str
     principal: str
     resource: str
     payload: Mapping[str, Any]
+    token: str = ""
+    address: str = ""
+    method: str = ""
 
 
 class _Head(NamedTuple):

@@ -8,6 +8,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -102,6 +103,43 @@ def test_both_protocols_are_offered_and_old_tls_is_not(secure: Any, trust: ssl.S
         trust.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises((ssl.SSLError, ConnectionError)):
             handshake(secure.edge, trust, ["h2"])
+
+
+def test_a_renewed_certificate_is_shown_without_a_new_start(
+    start_up: Callable[..., Any], until: Callable[..., bool], tmp_path: Path
+) -> None:
+    pairs = [certificates.make(folder) for folder in folders(tmp_path, "first", "second", "third")]
+    shown = certificates.Files(*(tmp_path / name for name in ("root", "chain", "key")))
+
+    def link(files: Files) -> None:
+        """As those do who renew, by links that lead elsewhere then."""
+        for name, target in zip(shown, files, strict=True):
+            name.unlink(missing_ok=True)
+            name.symlink_to(target)
+
+    def is_shown(files: Files) -> bool:
+        host, port = stack.edge.split(":")
+        told = ssl.get_server_certificate((host, int(port)), timeout=30)
+        return told.strip() == files.certificate.read_text().strip()
+
+    link(pairs[0])
+    tls = ("--tls-cert", str(shown.certificate), "--tls-key", str(shown.key))
+    stack = start_up("--port", "0", "--workers", "1", *tls)
+    assert is_shown(pairs[0])
+    link(pairs[1])
+    assert until(lambda: is_shown(pairs[1]), 30)
+    shown.certificate.write_bytes(pairs[2].certificate.read_bytes())
+    assert until(lambda: "the certificate stays what it was" in stack.output.read_text(), 30)
+    assert f"{shown.key} is not the key of {shown.certificate}" in stack.output.read_text()
+    shown.key.write_bytes(pairs[2].key.read_bytes())
+    assert until(lambda: is_shown(pairs[2]), 30)
+
+
+def folders(parent: Path, *names: str) -> list[Path]:
+    made = [parent / name for name in names]
+    for folder in made:
+        folder.mkdir()
+    return made
 
 
 def test_without_tls_nobody_is_answered(secure: Any) -> None:

@@ -1,8 +1,10 @@
-"""What becomes of sessions when workers are killed, stand still, or have a wrong clock."""
+"""What becomes of sessions when workers are killed, stand still, or have a wrong clock, and when
+whoever runs a job again is killed."""
 
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,13 +12,17 @@ from typing import Any
 
 import psycopg
 import pytest
+from kintsugi.v1 import action_service_pb2
 from kintsugi.v1 import agent_session_pb2 as pb
+from kintsugi.v1.action_pb2 import Action
 
 from server import failpoints
 from server.app import Server
 from server.config import Settings
 from server.launch.child import Child
+from tests.conftest import KINTSUGI
 from tests.faults import worker_process
+from tests.identity import TOKEN
 from tests.integration.client import Client
 from tests.integration.working import Sessions, Target, states
 
@@ -27,12 +33,17 @@ StartWorker = Callable[..., Child]
 
 
 @pytest.fixture
-def sessions(database: str) -> Iterator[Sessions]:
+def client(database: str) -> Iterator[Client]:
     server = Server(Settings(database_url=database, grpc_port=0, grace_seconds=1))
     client = Client(server.start())
-    yield Sessions(client)
+    yield client
     client.channel.close()
     server.stop()
+
+
+@pytest.fixture
+def sessions(client: Client) -> Sessions:
+    return Sessions(client)
 
 
 @pytest.fixture
@@ -146,6 +157,81 @@ def test_a_worker_that_is_asked_to_end_lets_go_of_its_sessions(
     with psycopg.connect(database) as connection:
         [(is_free,)] = connection.execute("SELECT lease IS NULL FROM agent_sessions").fetchall()
     assert is_free
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_a_worker_that_waits_for_a_request(
+    sessions, start_worker, directory, database, target, *, signum
+):
+    analysing = start_worker()
+    session = _approved(sessions, target, timeout={"seconds": 300})
+    _kill(analysing)
+    target.held.clear()
+    ready = directory / "ready"
+    worker = Child(
+        "kintsugi worker",
+        [KINTSUGI, "worker", "--database-url", database, "--ready-file", str(ready)],
+        directory / "worker.log",
+        env=os.environ | {"KINTSUGI_WORKER_GRACE_SECONDS": "300", "KINTSUGI_GRACE_SECONDS": "300"},
+    )
+    worker.start()
+    try:
+        sessions.execute(session)
+        sessions.wait_until(lambda: target.keys)
+        worker.send(signum)
+        sessions.wait_until(lambda: "waits_seconds" in ready.read_text())
+        assert worker.alive
+        worker.send(signum)
+        assert worker.wait(20)
+        assert worker.code == -signum
+    finally:
+        worker.send(signal.SIGKILL)
+        worker.wait(5)
+    [action] = sessions.get(session.name).actions
+    assert action.state == Action.STATE_EXECUTING  # whoever takes over finds out
+
+
+def test_a_run_whose_exec_is_killed_is_unknown_when_its_claim_is_over(
+    client, sessions, start_worker, directory, database
+):
+    start_worker()
+    waits = "while [ -e again ] && [ ! -e end ]; do sleep 0.1; done"
+    job = f"cd {directory}; echo try >> tries; {waits}; exit 3"
+    with (directory / "exec.log").open("wb") as output:
+        run = subprocess.Popen(
+            [KINTSUGI, "exec", "--automation", "killed", "--", "sh", "-c", job],
+            env=os.environ
+            | {"KINTSUGI_SERVER": f"127.0.0.1:{client.port}", "KINTSUGI_TOKEN": TOKEN},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        [exception] = sessions.wait_until(lambda: client.list().exceptions)
+        (directory / "again").touch()
+        session = sessions.wait(sessions.start(exception.name).name, "AWAITING_CONFIRMATION")
+        action = sessions.actions.CreateAction(
+            action_service_pb2.CreateActionRequest(
+                parent=session.name, action=Action(action_type="retry_run")
+            )
+        )
+        sessions.execute(session, action.name)
+        sessions.wait_until(lambda: (directory / "tries").read_text() == "try\n" * 2)
+    finally:
+        run.kill()
+        run.wait()
+        (directory / "end").touch()
+    with psycopg.connect(database, autocommit=True) as connection:
+        aged = connection.execute(
+            "UPDATE actions SET claim_until = clock_timestamp() WHERE claim <> ''"
+        )
+        connection.execute("UPDATE agent_sessions SET due_time = clock_timestamp()")
+    assert aged.rowcount == 1
+    again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
+    ended = [each for each in again.actions if each.action_type == "retry_run"]
+    assert [each.state for each in ended] == [Action.STATE_UNKNOWN, Action.STATE_PROPOSED]
+    assert "went away" in ended[0].result.error
+    assert (directory / "tries").read_text() == "try\n" * 2
 
 
 def _approved(sessions: Sessions, target: Target, **http: Any) -> pb.AgentSession:

@@ -165,6 +165,42 @@ def test_what_was_cut_off_once_is_unknown_though_the_last_attempt_never_left(
     assert _attempts(database) == [("cut off", False), ("unsent", False)]
 
 
+@pytest.mark.parametrize(
+    ("http", "why"),
+    [
+        ({"auth": {"secret": "env:KINTSUGI_SECRET_UNSET"}}, "isn't set"),
+        ({"allow_private": False}, "private"),
+    ],
+)
+def test_what_is_refused_here_has_failed_at_once(database, sessions, target, http, why):
+    sessions.connect(target, retry={"initial_backoff": {"seconds": 60}}, **http)
+    with working(database, Said(REPROCESS)):
+        again = sessions.wait(_approved(sessions).name, "AWAITING_CONFIRMATION")
+    assert states(again) == ["FAILED", "PROPOSED"]
+    assert why in again.actions[0].result.error
+    assert _attempts(database) == [("refused", False)]
+    assert target.keys == []
+
+
+def test_what_was_cut_off_once_is_unknown_though_it_is_refused_then(
+    database, sessions, target, monkeypatch
+):
+    monkeypatch.setenv("KINTSUGI_SECRET_BILLING", "s3cret")
+    retry = {"initial_backoff": {"seconds": 60}}
+    timeout = {"nanos": 300_000_000}
+    auth = {"secret": "env:KINTSUGI_SECRET_BILLING"}
+    sessions.connect(target, idempotent=True, retry=retry, timeout=timeout, auth=auth)
+    target.held.clear()
+    with working(database, Said(REPROCESS)):
+        session = _approved(sessions)
+        sessions.wait_until(lambda: _attempts(database) == [("cut off", False)])
+        monkeypatch.delenv("KINTSUGI_SECRET_BILLING")
+        _later(database)
+        again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
+    assert states(again) == ["UNKNOWN", "PROPOSED"]
+    assert _attempts(database) == [("cut off", False), ("refused", False)]
+
+
 def test_a_taken_over_action_has_no_more_attempts_than_it_may(database, sessions, target):
     sessions.connect(target, idempotent=True, retry={"max_attempts": 1})
     with working(database, Said(REPROCESS)):
@@ -175,6 +211,37 @@ def test_a_taken_over_action_has_no_more_attempts_than_it_may(database, sessions
         again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
     assert states(again) == ["UNKNOWN", "PROPOSED"]
     assert target.keys == []
+
+
+def test_a_session_that_is_given_up_leaves_no_attempt_open(database, sessions, target):
+    sessions.connect(target)
+    with working(database, Said(REPROCESS)):
+        session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+    sessions.execute(session)
+    _cut_off(database)
+    with working(database, Said(REPROCESS)):
+        _give_up(database)
+        failed = sessions.wait(session.name, "FAILED")
+    assert states(failed) == ["UNKNOWN"]
+    assert "was cut off" in failed.actions[0].result.error
+    assert failed.error in failed.actions[0].result.error
+    assert _attempts(database) == [("cut off", False)]
+
+
+def test_what_never_left_has_failed_when_its_session_is_given_up(database, sessions):
+    with working(database, Said(REPROCESS)):
+        session = _between_attempts(database, sessions)
+        _give_up(database)
+        failed = sessions.wait(session.name, "FAILED")
+    assert states(failed) == ["FAILED"]
+    assert failed.actions[0].result.error == failed.error
+    assert _attempts(database) == [("unsent", False)]
+
+
+def _give_up(database: str) -> None:
+    """As if it had been tried in vain to go on."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("UPDATE agent_sessions SET attempts = 20, due_time = clock_timestamp()")
 
 
 def _cut_off(database: str) -> None:

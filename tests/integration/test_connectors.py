@@ -17,6 +17,7 @@ from kintsugi.v1 import connector_service_pb2 as service
 from kintsugi.v1.member_pb2 import ROLE_APPROVER, Member
 from kintsugi.v1.risk_pb2 import RISK_HIGH, RISK_MEDIUM
 
+from tests.integration.auditing import Audit
 from tests.integration.client import WORKSPACE, Client, reason, violations
 from tests.targets import Answered, heard_all, raw, serving, unused_port
 
@@ -324,6 +325,30 @@ def test_a_test_that_fails_says_why(connectors: Connectors) -> None:
         found = connectors.test(made.name, send=True)
         assert not found.result.success
         assert ("connection refused" if private else "is private") in found.result.error
+
+
+def test_what_a_test_sent_is_in_the_audit(client: Client, database: str) -> None:
+    connectors, audited = Connectors(client), Audit(client, database)
+    with serving(lambda _: Answered(503)) as target:
+        url = f"{target.url}/{{batch}}?k={{api_key}}"
+        made = connectors.create(http={"method": "POST", "url": url, "allow_private": True})
+        parameters = {"batch": "b-7", "api_key": "hidden-value"}
+        connectors.test(made.name, parameters=parameters)
+        connectors.test(made.name, parameters=parameters, send=True)
+    [entry] = audited.sealed(filter='type = "connector.test"')
+    audited.close()
+    assert (entry.principal, entry.resource) == ("users/local", made.name)
+    assert entry.method == "/kintsugi.v1.ConnectorService/TestConnector"
+    assert entry.token
+    assert entry.address == "127.0.0.1"
+    assert MessageToDict(entry.after) == {
+        "revision": 1,
+        "parameters": {"batch": "b-7", "api_key": "***"},
+        "exception": "",
+        "outcome": "failed",
+        "status": 503,
+        "error": "the target answered 503 Service Unavailable",
+    }
 
 
 def test_a_test_whose_caller_has_gone_ends(connectors: Connectors) -> None:

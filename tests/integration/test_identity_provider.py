@@ -81,19 +81,28 @@ def test_somebody_who_is_no_member_sees_nothing(call_as: CallAs, shared: Provide
 
 def test_a_user_is_in_all_of_their_workspaces(start_server: Any, shared: Provider) -> None:
     owner = start_server(**shared.settings())
-    local = call_local(owner, shared)
+    owner.access.CreateMember(
+        access.CreateMemberRequest(
+            parent=WORKSPACE, member_id="grace", member={"role": member_pb2.ROLE_OWNER}
+        )
+    )
+    grace = Client(owner.port, shared.token("grace"))
     create = workspace_service_pb2.CreateWorkspaceRequest(
         parent="organizations/local", workspace_id="second", workspace={"title": "Second"}
     )
-    made = local.workspaces.CreateWorkspace(create)
+    made = grace.workspaces.CreateWorkspace(create)
     request = service.ListExceptionsRequest(parent=made.name)
-    assert local.exceptions.ListExceptions(request).total_size == 0
-    assert local.list().total_size == 0
+    assert grace.exceptions.ListExceptions(request).total_size == 0
+    assert grace.list().total_size == 0
 
 
-def call_local(owner: Client, provider: Provider) -> Client:
-    """The owner, as the identity provider knows them."""
-    return Client(owner.port, provider.token("local"))
+def test_whom_the_provider_calls_local_is_not_the_owner_of_the_machine(
+    start_server: Any, shared: Provider
+) -> None:
+    owner = start_server(**shared.settings())
+    assert owner.list().total_size == 0  # as `users/local`
+    told = refusal(Client(owner.port, shared.token("local")))
+    assert "'local' as `sub`, which is the owner that `kintsugi up` makes" in told
 
 
 def test_a_role_that_is_changed_counts_at_once(start_server: Any, shared: Provider) -> None:
@@ -144,6 +153,7 @@ NOW = int(time.time())
         ({"sub": "../local"}, "can't be the id of a user"),
         ({"sub": "a" * 129}, "can't be the id of a user"),
         ({"sub": ""}, "can't be the id of a user"),
+        ({"sub": "local"}, "nobody of an identity provider"),
     ],
 )
 def test_claims_that_do_not_fit(

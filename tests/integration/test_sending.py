@@ -144,7 +144,7 @@ def test_private_addresses_are_refused() -> None:
     with serving() as target:
         for host in ("127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]"):
             outcome = send(f"http://{host}:{target.port}/", allow_private=False)
-            assert outcome.kind is Kind.UNSENT
+            assert outcome.kind is Kind.REFUSED
             assert "refused" in outcome.error
     assert target.heard == []
 
@@ -157,7 +157,7 @@ def test_a_host_of_which_one_address_is_private_is_refused(monkeypatch: pytest.M
     monkeypatch.setattr(socket, "getaddrinfo", both)
     with serving() as target:
         outcome = send(f"http://mixed.example.com:{target.port}/", allow_private=False)
-    assert outcome.kind is Kind.UNSENT
+    assert outcome.kind is Kind.REFUSED
     assert "127.0.0.1" in outcome.error
     assert target.heard == []
 
@@ -217,7 +217,7 @@ def test_a_request_that_was_rendered_for_another_host_is_not_sent() -> None:
         request = render(http, {}).request
         request.url = f"{other.url}/"
         outcome = Sender().send(http, request, workspace=HOME, idempotency_key="k", seconds=5)
-    assert outcome.kind is Kind.UNSENT
+    assert outcome.kind is Kind.REFUSED
     assert target.heard == other.heard == []
 
 
@@ -230,7 +230,7 @@ def test_the_allow_list_holds_for_what_is_sent() -> None:
         request = render(http, {}).request
         assert Sender().send(http, request, **terms).kind is Kind.SUCCEEDED
         http.allowed_hosts[:] = [f"127.0.0.1:{target.port + 1}"]
-        assert Sender().send(http, request, **terms).kind is Kind.UNSENT
+        assert Sender().send(http, request, **terms).kind is Kind.REFUSED
     assert len(target.heard) == 1
 
 
@@ -254,7 +254,7 @@ def test_nothing_leaves_without_its_secret(
     monkeypatch.setenv("KINTSUGI_SECRET_NO_UTF8", os.fsdecode(b"no \xff"))
     with serving() as target:
         outcome = send(target.url, Sender(tmp_path), auth={"secret": secret})
-    assert outcome.kind is Kind.UNSENT
+    assert outcome.kind is Kind.REFUSED
     assert target.heard == []
 
 
@@ -467,7 +467,7 @@ def test_a_workspace_sends_no_secret_of_another(
         for workspace in others:
             for secret in ("file:billing", "env:KINTSUGI_SECRET_X"):
                 outcome = send(target.url, sender, auth={"secret": secret}, workspace=workspace)
-                assert outcome.kind is Kind.UNSENT
+                assert outcome.kind is Kind.REFUSED
         folder(tmp_path, others[0]).joinpath("billing").write_text("its own")
         auth = {"secret": "file:billing"}
         assert send(target.url, sender, auth=auth, workspace=others[0]).kind is Kind.SUCCEEDED
@@ -556,7 +556,7 @@ def test_https_is_spoken_with_who_has_the_right_certificate(
 def test_nothing_leaves_for_who_has_none(files: certificates.Files) -> None:
     with serving(tls=files) as target:
         outcome = send(f"https://localhost:{target.port}/")
-    assert outcome.kind is Kind.UNSENT
+    assert outcome.kind is Kind.REFUSED
     assert "TLS" in outcome.error
     assert target.heard == []
 
@@ -570,7 +570,7 @@ def test_nothing_leaves_for_who_has_that_of_another(
     )
     with serving(tls=trusting) as target:
         outcome = send(f"https://billing.example.com:{target.port}/")
-    assert outcome.kind is Kind.UNSENT
+    assert outcome.kind is Kind.REFUSED
     assert "TLS" in outcome.error
     assert target.heard == []
 

@@ -55,7 +55,8 @@ class AuditEntry(_message.Message):
     call creates beside the resource that it is about is a `create` of its own:
     resolving an exception with a note is `exception.resolve` and
     `guideEntry.create`. Refused calls are `call.refused`, finished analyses
-    `aiagent.response.complete`. Example: exception.resolve
+    `aiagent.response.complete`, and requests that were sent to try a connector
+    `connector.test`. Example: exception.resolve
     """
     principal: _builtins.str
     """Output only. Who did it. Example: users/ada"""
@@ -72,7 +73,7 @@ class AuditEntry(_message.Message):
     by itself. Example: /kintsugi.v1.ExceptionService/ResolveException
     """
     resource: _builtins.str
-    """Output only. The name of what was changed; empty for refused calls.
+    """Output only. The name of what was changed, or tried; empty for refused calls.
     Example: organizations/local/workspaces/default/exceptions/0193
     """
     outcome: _builtins.str
@@ -96,7 +97,7 @@ class AuditEntry(_message.Message):
     @_builtins.property
     def after(self) -> _struct_pb2.Struct:
         """Output only. The changed fields as they are after it; of what is new, all of
-        them.
+        them. Of a `connector.test`, what it was tried with and what came of it.
         """
 
     @_builtins.property

@@ -40,6 +40,22 @@ def test_what_can_be_no_name_is_refused_before_any_call(text: str) -> None:
         names.exception(text)
 
 
+def test_a_refusal_shows_what_would_be_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    for refused, wrong, right in (
+        (lambda: names.member("a/b"), "'a/b'", f"such as ada, or a full name, such as {IN}/"),
+        (lambda: names.run("a/b", "7"), "'a/b' is not the name of an automation", "billing"),
+        (lambda: names.run("billing", "7/8"), "'7/8' is not the name of a run", "runs/2026-11-22"),
+    ):
+        with pytest.raises(click.UsageError) as raised:
+            refused()
+        assert wrong in raised.value.message
+        assert right in raised.value.message
+        assert "{" not in raised.value.message
+    monkeypatch.setenv("KINTSUGI_WORKSPACE", "default")
+    with pytest.raises(click.UsageError, match=f"KINTSUGI_WORKSPACE is 'default'; .* {IN}"):
+        names.workspace()
+
+
 def test_a_run_may_be_named_by_ids_or_in_full() -> None:
     full = f"{IN}/automations/billing/runs/7"
     assert names.run("billing", "7") == full
