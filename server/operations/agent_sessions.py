@@ -39,8 +39,6 @@ _CREATE = create_statement(AGENT_SESSION.columns)
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
 """Seconds between two looks at a session that is being analysed."""
 
-_OPEN = (action_state.PROPOSED, action_state.APPROVED)
-
 
 def create(sessions: AgentSessions, request: service.CreateAgentSessionRequest) -> pb.AgentSession:
     """Starts a session about a pending exception, or about a signal."""
@@ -85,9 +83,8 @@ def cancel(sessions: AgentSessions, request: service.CancelAgentSessionRequest) 
         with sessions.opened(name, request, request.etag) as opened:
             opened.check_not_expired()
             opened.move(agent_session_state.CANCELLED, error)
-            for action in opened.actions.values():
-                if action.state in _OPEN:
-                    opened.change_action(action, _cancel)
+            for action in opened.actions_in(action_state.PROPOSED, action_state.APPROVED):
+                opened.move_action(action, action_state.CANCELLED, "its session was cancelled")
             return opened.answer()
 
     workspace = sessions.store.workspace_key(name.parent)
@@ -154,11 +151,6 @@ def _ask(opened: OpenedSession) -> None:
 
 def _is_analysed(session: pb.AgentSession) -> bool:
     return session.state not in (agent_session_state.STARTED, agent_session_state.ANALYZING)
-
-
-def _cancel(action: Any) -> None:
-    action.state = action_state.move(action.state, action_state.CANCELLED)
-    action.state_reason = "its session was cancelled"
 
 
 def _pending_exception(

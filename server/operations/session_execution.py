@@ -47,7 +47,7 @@ def begin_waiting(desk: Desk, lease: Lease, action: Action, seconds: float) -> N
     """APPROVED → EXECUTING for an action that somebody else carries out, who has to take it within
     `seconds`; then the session is due again."""
     with desk.turn(lease, "ExecuteActions") as turn:
-        begun = _current(turn, action)
+        begun = turn.actions[action.name]
         if _is_to_go_on(turn, begun, turn.exception()):
             attempts.begin(turn.transaction, turn.key_of(begun), lease.token, seconds)
             turn.move_action(begun, action_state.EXECUTING, fill=_run)
@@ -58,7 +58,7 @@ def look_at_claim(desk: Desk, lease: Lease, action: Action) -> bool:
     """Ends an action that nobody has taken, or whose taker is gone; one that somebody may still
     end is waited for. Answers whether there is another one to execute."""
     with desk.turn(lease, "ExecuteActions") as turn:
-        found = _current(turn, action)
+        found = turn.actions[action.name]
         if found.state == action_state.EXECUTING:
             attempt = attempts.last(turn.transaction, turn.key_of(found))
             if attempt and attempt.claim_left > 0:
@@ -79,7 +79,7 @@ def begin_sending(desk: Desk, lease: Lease, action: Action, margin: float) -> Se
     Then the action has ended.
     """
     with desk.turn(lease, "ExecuteActions") as turn:
-        begun = _current(turn, action)
+        begun = turn.actions[action.name]
         attempt = attempts.last(turn.transaction, turn.key_of(begun))
         if attempt and not attempt.has_ended and attempt.seconds_left > 0:
             turn.schedule(Due(attempt.seconds_left))
@@ -108,7 +108,7 @@ def finish(
     was ended meanwhile.
     """
     with desk.turn(lease, "ExecuteActions") as turn:
-        found = _current(turn, action)
+        found = turn.actions[action.name]
         is_open = turn.session.state == agent_session_state.EXECUTING
         if found.state == action_state.EXECUTING:
             if pause is not None and is_open:
@@ -125,11 +125,6 @@ def proceed(desk: Desk, lease: Lease) -> bool:
     """Goes on after what somebody else has ended; answers whether there is one to execute."""
     with desk.turn(lease, "ExecuteActions") as turn:
         return go_on(turn)
-
-
-def _current(turn: Turn, action: Action) -> Action:
-    [found] = [each for each in turn.actions if each.name == action.name]
-    return found
 
 
 def _is_to_go_on(turn: Turn, action: Action, exception: exception_pb2.Exception | None) -> bool:
@@ -192,7 +187,7 @@ def _end(turn: Turn, action: Action, outcome: Outcome) -> None:
     key = turn.key_of(action)
     attempts.end(turn.transaction, key, outcome.kind.value)
     attempt = attempts.last(turn.transaction, key)
-    begun = attempt.first_send_time if attempt else turn.held.now
+    begun = attempt.first_send_time if attempt else turn.now
     unanswered = action_state.FAILED if attempt and attempt.never_left else action_state.UNKNOWN
     state = _STATES.get(outcome.kind, unanswered)
 
@@ -203,7 +198,7 @@ def _end(turn: Turn, action: Action, outcome: Outcome) -> None:
         if outcome.response:
             result.response.update(outcome.response)
         set_timestamp(result.execute_time, begun)
-        result.duration.FromMicroseconds(max(turn.held.now - begun, 0))
+        result.duration.FromMicroseconds(max(turn.now - begun, 0))
         _set_steps(changed, _STEP_ENDS[state])
 
     turn.say(_answer(turn.move_action(action, state, fill=fill)))

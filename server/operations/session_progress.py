@@ -16,7 +16,6 @@ from server.domain.names import AutomationName, GuideEntryName
 from server.domain.policy import Mode, decide
 from server.operations.conclusion import Conclusion
 from server.operations.proposals import Proposed
-from server.operations.session_outcome import add_actions
 from server.operations.session_turn import GOING_ON, NEVER, Desk, Superseded, Turn
 from server.store import leases
 from server.store.leases import Due, Held, Lease
@@ -39,7 +38,7 @@ class Standing(NamedTuple):
 def look(desk: Desk, lease: Lease) -> Standing:
     """Where a session stands. Raises LeaseLost."""
     with desk.turn(lease, "GetAgentSession") as turn:
-        return Standing(turn.session, turn.actions, turn.held)
+        return Standing(turn.session, list(turn.actions.values()), turn.held)
 
 
 def begin_analysis(desk: Desk, lease: Lease, seconds: float) -> pb.AgentSession:
@@ -108,8 +107,7 @@ def withdraw(desk: Desk, lease: Lease) -> None:
             close(turn, agent_session_state.CANCELLED, DEALT_WITH)
         else:
             left = turn.held.expires_in
-            patience = desk.approval_seconds if left is None else max(left, 0)
-            turn.schedule(Due(patience))
+            turn.schedule(turn.patience if left is None else Due(max(left, 0)))
 
 
 def _waits(turn: Turn) -> bool:
@@ -124,7 +122,7 @@ def _propose_all(
 ) -> bool:
     """Adds actions to the session; answers whether a policy approves one at once."""
     approved = False
-    for action, each in zip(add_actions(turn, exception, proposed), proposed, strict=True):
+    for action, each in zip(turn.propose(exception, proposed), proposed, strict=True):
         decision = decide(
             Mode.ACTIVE,
             None,
@@ -135,7 +133,7 @@ def _propose_all(
             ),
         )
         if decision.approves:
-            turn.approve(action, decision)
+            turn.decide(action, action_state.APPROVED, decision.policy, decision.reason)
             approved = True
     return approved
 
@@ -177,7 +175,7 @@ def _next(
     if is_approved:
         return agent_session_state.EXECUTING, GOING_ON
     if found.actions:
-        return agent_session_state.AWAITING, Due(turn.desk.approval_seconds)
+        return agent_session_state.AWAITING, turn.patience
     return agent_session_state.COMPLETED, NEVER
 
 
