@@ -3,18 +3,19 @@
 What may be done in it is in `agent_sessions.py`, `approval.py` and `actions.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 from kintsugi.v1 import action_pb2, exception_pb2
 from kintsugi.v1 import agent_session_pb2 as pb
 
 from server.domain import action_state, agent_session_state
+from server.domain.agent_session_rules import CHAT, INVESTIGATION
 from server.domain.errors import IllegalTransition, NotFound
 from server.domain.names import ActionName, AgentSessionName
-from server.operations.locked_session import LockedSession, Sessions
+from server.operations.locked_session import LockedSession, Sessions, as_it_is
 from server.resources.action import ACTION
 from server.resources.agent_session import leave_out
 from server.store.actions import of_session_statement
@@ -25,7 +26,18 @@ from server.store.topics import SESSIONS
 _ACTIONS = of_session_statement(ACTION.columns, locked=False)
 _PENDING = exception_pb2.EXCEPTION_STATE_PENDING
 
-_EXPIRING = (agent_session_state.STARTED, agent_session_state.AWAITING)
+_EXPIRING = (
+    agent_session_state.STARTED,
+    agent_session_state.AWAITING,
+    agent_session_state.ACTIVE,
+)
+_OF_ANOTHER_KIND = {
+    INVESTIGATION: "the agent session is a chat: it only answers, and EndAgentSession ends it",
+    CHAT: "the agent session is no chat",
+}
+"""By the kind that is asked for."""
+
+Kind: TypeAlias = "pb.AgentSession.Kind.ValueType"
 
 
 class AgentSessions(Sessions):
@@ -43,26 +55,36 @@ class AgentSessions(Sessions):
 
     @contextmanager
     def opened(
-        self, name: AgentSessionName, request: MutationRequest, etag: str = ""
+        self,
+        name: AgentSessionName,
+        request: MutationRequest,
+        etag: str = "",
+        *,
+        kind: Kind = INVESTIGATION,
     ) -> Iterator["OpenedSession"]:
         """A transaction on one, after which its thread and the workers know of it.
 
-        Raises NotFound, EtagMismatch.
+        Raises NotFound, EtagMismatch, IllegalTransition for one of another kind.
         """
         with self.store.database.transaction() as transaction:
             opened = OpenedSession(self, transaction, name, request, etag)
+            opened.check_kind(kind)
             yield opened
             opened.say_now()
         self.store.notifier.announce(SESSIONS, *opened.topics)
 
     @contextmanager
-    def looked_at(self, name: AgentSessionName, etag: str) -> Iterator["OpenedSession"]:
+    def looked_at(
+        self, name: AgentSessionName, etag: str = "", *, kind: Kind = INVESTIGATION
+    ) -> Iterator["OpenedSession"]:
         """A transaction on one that changes nothing, so that nobody has to know of it.
 
-        Raises NotFound, EtagMismatch.
+        Raises as `opened` does.
         """
         with self.store.database.transaction() as transaction:
-            yield OpenedSession(self, transaction, name, FURTHER, etag)
+            opened = OpenedSession(self, transaction, name, FURTHER, etag)
+            opened.check_kind(kind)
+            yield opened
 
 
 class OpenedSession(LockedSession):
@@ -89,6 +111,11 @@ class OpenedSession(LockedSession):
             raise NotFound(name)
         return found
 
+    def check_kind(self, kind: Kind) -> None:
+        """Raises IllegalTransition."""
+        if self.session.kind != kind:
+            raise IllegalTransition(_OF_ANOTHER_KIND[kind]).about(self.name)
+
     def check_not_expired(self) -> None:
         """Raises IllegalTransition."""
         if self.has_expired:
@@ -109,12 +136,17 @@ class OpenedSession(LockedSession):
             check_pending(exception)
         return exception
 
-    def move(self, target: agent_session_state.State, error: str = "") -> None:
+    def move(
+        self,
+        target: agent_session_state.State,
+        error: str = "",
+        fill: Callable[[pb.AgentSession], None] = as_it_is,
+    ) -> None:
         """Brings it to a state in which nobody is waited for. Raises IllegalTransition."""
         if target in agent_session_state.FINAL:
             is_busy = bool(self.actions_in(action_state.EXECUTING))
             self.transaction.one(LET_GO, self._key | {"is_busy": is_busy})
-        self.bring(target, error)
+        self.bring(target, error, fill=fill)
 
     def put_to_work(self, note: str | None = None) -> None:
         """Has a worker look at it once this is committed; without a note it keeps its own."""

@@ -14,7 +14,7 @@ from server.domain.fingerprint import fingerprint
 from server.domain.json_values import plain
 from server.domain.names import AutomationName, GuideEntryName
 from server.domain.policy import Mode, decide
-from server.operations.conclusion import Conclusion
+from server.operations.conclusion import Answer, Conclusion
 from server.operations.proposals import Proposed
 from server.operations.session_turn import GOING_ON, NEVER, Desk, Superseded, Turn
 from server.store import leases
@@ -59,7 +59,7 @@ def propose(desk: Desk, lease: Lease, found: Conclusion) -> bool:
     """
     with desk.turn(lease, "ProposeActions") as turn:
         turn.check(agent_session_state.ANALYZING)
-        _audit(turn, found)
+        tell_tokens(turn, found)
         exception = turn.exception()
         if exception is not None and exception.state != _PENDING:
             close(turn, agent_session_state.CANCELLED, DEALT_WITH)
@@ -181,11 +181,16 @@ def _next(
 
 def _fill(session: pb.AgentSession, found: Conclusion) -> None:
     session.analysis.CopyFrom(found.analysis)
+    count_tokens(session, found)
+
+
+def count_tokens(session: pb.AgentSession, found: Conclusion | Answer) -> None:
     session.prompt_token_count += found.prompt_tokens
     session.completion_token_count += found.completion_tokens
 
 
-def _audit(turn: Turn, found: Conclusion) -> None:
+def tell_tokens(turn: Turn, found: Conclusion | Answer) -> None:
+    """Has the audit know of it."""
     tokens = {
         "total_prompt_tokens": found.prompt_tokens,
         "total_completion_tokens": found.completion_tokens,
