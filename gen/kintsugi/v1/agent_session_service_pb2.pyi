@@ -106,9 +106,9 @@ class ListAgentSessionsRequest(_message.Message):
     """Optional. Which sessions to list (AIP-160); docs/filters.md says all about
     the language. At most 16 KiB. Fields: `state`, `kind`, `title`,
     `exception`, `automation`, `agent`, `creator`, `number`, `create_time`,
-    `update_time`, `end_time`; `kind = CHAT AND state = ACTIVE` are the chats
-    that go on. A filter that can't be used is INVALID_ARGUMENT with the reason
-    FILTER_SYNTAX or FILTER_TYPE and its `offset`.
+    `update_time`, `end_time`. A filter that can't be used is INVALID_ARGUMENT
+    with the reason FILTER_SYNTAX or FILTER_TYPE and its `offset`. The chats that
+    go on are `kind = CHAT AND state = ACTIVE`.
     Example: state = AWAITING_CONFIRMATION AND automation = billing
     """
     order_by: _builtins.str

@@ -30,10 +30,7 @@ SIGNAL = {"title": "PaymentBatchFailed", "message": "3 of 40 payments failed"}
         ({"kind": CHAT}, []),
         ({"kind": CHAT, "exception": EXCEPTION, "title": "x", "context": {}}, []),
         ({"kind": CHAT, "signal": SIGNAL, "start": AgentSession.START_AUTO}, ["signal", "start"]),
-        (
-            {"kind": CHAT, "exception": "organizations/local/workspaces/o/exceptions/x"},
-            ["exception"],
-        ),
+        ({"kind": CHAT, "exception": EXCEPTION.replace("default", "other")}, ["exception"]),
         ({"kind": CHAT, "agent": "agents/other"}, ["agent"]),
     ],
 )
