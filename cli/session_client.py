@@ -28,7 +28,7 @@ class SessionClient(ServiceClient[AgentSessionServiceStub]):
 
     def find(self, text: str) -> pb.AgentSession:
         """A session by its name; the newest of an exception by that one's name; the newest of all
-        without any. Raises click.ClickException where there is none."""
+        without any: of those that are no chats. Raises click.ClickException where there is none."""
         if text and not names.is_of(text, "exceptions"):
             try:
                 return self.get(names.agent_session(text))
@@ -80,12 +80,31 @@ class SessionClient(ServiceClient[AgentSessionServiceStub]):
         )
         return self._call(self._stub.RejectActions, request)
 
+    def begin_chat(self, title: str) -> pb.AgentSession:
+        request = service.CreateAgentSessionRequest(
+            parent=names.workspace(),
+            agent_session=pb.AgentSession(kind=pb.AgentSession.KIND_CHAT, title=title),
+        )
+        return self._call(self._stub.CreateAgentSession, request)
+
+    def find_chat(self, text: str) -> pb.AgentSession:
+        """A chat by its name. Raises click.ClickException for another session."""
+        found = self.get(names.agent_session(text))
+        if found.kind != pb.AgentSession.KIND_CHAT:
+            raise click.ClickException(f"{text} is no chat; `kintsugi sessions watch` shows it")
+        return found
+
+    def end(self, session: pb.AgentSession, summary: str) -> pb.AgentSession:
+        request = service.EndAgentSessionRequest(name=session.name, summary=summary)
+        return self._call(self._stub.EndAgentSession, request)
+
     def cancel(self, session: pb.AgentSession, reason: str) -> pb.AgentSession:
         request = service.CancelAgentSessionRequest(name=session.name, reason=reason)
         return self._call(self._stub.CancelAgentSession, request)
 
     def _newest(self, exception: str) -> pb.AgentSession:
-        matching = f'exception = "{names.exception(exception)}"' if exception else ""
+        matching = "kind = INVESTIGATION"
+        matching += f' AND exception = "{names.exception(exception)}"' if exception else ""
         found = next(self.pages(1, matching)).agent_sessions
         if not found:
             what = f" of {exception}" if exception else ""

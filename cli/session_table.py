@@ -25,6 +25,8 @@ COLOURS = {
     "FAILED": "red",
     "CANCELLED": "bright_black",
     "EXPIRED": "bright_black",
+    "ACTIVE": "blue",
+    "ENDED": "bright_black",
     "PROPOSED": "yellow",
     "SUCCEEDED": "green",
     "UNKNOWN": "red",
@@ -96,12 +98,14 @@ def _row(session: pb.AgentSession) -> Iterator[Text]:
     yield _state(state(session))
     yield Text(age(session.create_time))
     yield plain(session.automation.rpartition("/")[2])
-    yield plain(names.short(session.exception) or session.signal.title)
+    yield plain(session.title or names.short(session.exception) or session.signal.title)
 
 
 def _fields(session: pb.AgentSession) -> Iterator[tuple[str, str]]:
     """Everything that is set and fits into a line."""
     yield "name", session.name
+    if session.title:
+        yield "title", session.title
     if session.exception:
         yield "exception", names.short(session.exception)
     if session.signal.title:
@@ -113,6 +117,8 @@ def _fields(session: pb.AgentSession) -> Iterator[tuple[str, str]]:
         yield "expires", f"{session.expire_time.ToDatetime():%Y-%m-%d %H:%M:%S} UTC"
     if session.HasField("end_time"):
         yield "ended", when(session.end_time)
+    if session.summary:
+        yield "summary", session.summary
     if session.error:
         yield "error", session.error
     yield from _found_out(session.analysis)

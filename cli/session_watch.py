@@ -32,6 +32,7 @@ FINAL = {
     pb.AgentSession.STATE_FAILED,
     pb.AgentSession.STATE_CANCELLED,
     pb.AgentSession.STATE_EXPIRED,
+    pb.AgentSession.STATE_ENDED,
 }
 
 _Said = event_pb2.Event | BaseException | None

@@ -24,7 +24,8 @@ _as_json = click.option(
 def sessions() -> None:
     """Have agents look into exceptions, and say what they may do.
 
-    SESSION is an id, `agentSessions/ID` or a full name; or an exception: its newest session.
+    SESSION is an id, `agentSessions/ID` or a full name; or an exception: its newest one that is no
+    chat.
     ACTION is its number, as `sessions show` has it, its id or its full name.
     """
     os.environ.setdefault(*settings.QUIET)
@@ -142,6 +143,41 @@ def cancel(*, session: str, reason: str, as_json: bool) -> None:
 
     client = SessionClient.from_environment()
     _print(client.cancel(client.find(session), reason), "cancelled", as_json=as_json)
+
+
+@sessions.command()
+@click.argument("session", default="")
+@click.option("--title", default="", help="What the new chat is called.")
+def chat(*, session: str, title: str) -> None:
+    """Ask an agent what is typed, line by line; in a new chat without SESSION.
+
+    Ctrl-D leaves it; it can be gone on with until a day after the last message.
+    """
+    from cli.chat import talk
+    from cli.connection import Connection
+    from cli.session_client import SessionClient
+    from cli.session_table import id_line
+    from cli.terminal import command_line, say
+
+    connection = Connection.from_environment()
+    client = SessionClient(connection)
+    found = client.find_chat(session) if session else client.begin_chat(title)
+    talk(connection, found)
+    id = id_line(found)
+    say(f"to go on: {command_line('sessions', 'chat', id)}")
+    say(f"to end it: {command_line('sessions', 'end', id)}")
+
+
+@sessions.command()
+@_session
+@click.option("--summary", default="", help="What came of it.")
+@_as_json
+def end(*, session: str, summary: str, as_json: bool) -> None:
+    """End a chat."""
+    from cli.session_client import SessionClient
+
+    client = SessionClient.from_environment()
+    _print(client.end(client.find_chat(session), summary), "ended", as_json=as_json)
 
 
 def _watch(session: "pb.AgentSession") -> int:

@@ -56,6 +56,7 @@ from server.interceptors.trace import untraced
 from server.operations import sealing
 from server.operations.agent_starts import AgentStarts
 from server.operations.authentication import Authenticator
+from server.operations.chats import Chats
 from server.operations.counting import keep_folding
 from server.operations.generation import watch_orphans
 from server.operations.opened_session import AgentSessions
@@ -97,6 +98,7 @@ def services(store: Store, hub: Hub, settings: Settings) -> list[Served]:
     sessions = AgentSessions(store, settings.approval_seconds)
     # The other half of the threads is for calls that don't wait.
     agent_sessions = AgentSessionService(sessions, waiting=settings.threads // 2 or 1)
+    chats = Chats(sessions, AgentStarts(store.database, settings.agent_starts_per_hour))
     connectors = ConnectorService(store, Sender(settings.secrets_dir))
     action = action_service_pb2.DESCRIPTOR.services_by_name["ActionService"]
     agent_session = agent_session_service_pb2.DESCRIPTOR.services_by_name["AgentSessionService"]
@@ -114,7 +116,7 @@ def services(store: Store, hub: Hub, settings: Settings) -> list[Served]:
         (agent_session, add_AgentSessionServiceServicer_to_server, agent_sessions),
         (audit, add_AuditServiceServicer_to_server, AuditService(store, hub)),
         (connector, add_ConnectorServiceServicer_to_server, connectors),
-        (events, add_EventServiceServicer_to_server, EventService(store, hub)),
+        (events, add_EventServiceServicer_to_server, EventService(store, hub, chats)),
         (event_source, add_EventSourceServiceServicer_to_server, EventSourceService(hub)),
         (exceptions, add_ExceptionServiceServicer_to_server, ExceptionService(store, hub)),
         (guide_entries, add_GuideEntryServiceServicer_to_server, GuideEntryService(store)),

@@ -16,6 +16,7 @@ from server.operations.session_turn import Desk
 from server.operations.session_upkeep import keep_up
 from server.outbound.sending import Sender
 from server.sessions.analysis import Analysis
+from server.sessions.chat import Chat
 from server.sessions.course import Course
 from server.sessions.execution import Execution
 from server.sessions.intake import Intake
@@ -47,8 +48,10 @@ class Worker:
         self._notifier = Notifier(url)
         store = Store(self._database, self._notifier)
         desk = Desk(store, settings.lease_seconds, settings.approval_seconds)
-        analysis = Analysis(desk, reasoner(store), settings.analysis_seconds)
-        course = Course(desk, analysis, Execution(desk, Sender(settings.secrets_dir)))
+        thinker, seconds = reasoner(store), settings.analysis_seconds
+        execution = Execution(desk, Sender(settings.secrets_dir))
+        analysis, chat = Analysis(desk, thinker, seconds), Chat(desk, thinker, seconds)
+        course = Course(desk, analysis, execution, chat)
         pace = Pace(at_once, settings.lease_seconds)
         self._runtime = Runtime(self._leases, course.follow, pace)
         kept_up = Store(self._upkeep, self._notifier)

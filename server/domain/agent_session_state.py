@@ -1,6 +1,7 @@
 """The state machine of an agent session. Pure: what else changes is decided elsewhere.
 
-STARTED → ANALYZING → AWAITING_CONFIRMATION ⇄ EXECUTING → COMPLETED, and the other final states.
+STARTED → ANALYZING → AWAITING_CONFIRMATION ⇄ EXECUTING → COMPLETED, and the other final states; of
+a chat ACTIVE → ENDED.
 """
 
 from typing import TypeAlias
@@ -19,16 +20,19 @@ COMPLETED = pb.AgentSession.STATE_COMPLETED
 FAILED = pb.AgentSession.STATE_FAILED
 CANCELLED = pb.AgentSession.STATE_CANCELLED
 EXPIRED = pb.AgentSession.STATE_EXPIRED
+ACTIVE = pb.AgentSession.STATE_ACTIVE
+ENDED = pb.AgentSession.STATE_ENDED
 
 _NEXT: dict[State, frozenset[State]] = {
     STARTED: frozenset({ANALYZING, FAILED, CANCELLED, EXPIRED}),
     ANALYZING: frozenset({AWAITING, EXECUTING, COMPLETED, FAILED, CANCELLED}),
     AWAITING: frozenset({EXECUTING, COMPLETED, FAILED, CANCELLED, EXPIRED}),
     EXECUTING: frozenset({AWAITING, COMPLETED, FAILED, CANCELLED}),
+    ACTIVE: frozenset({ENDED}),
 }
 """ANALYZING → EXECUTING is an approval by policy, ANALYZING → COMPLETED one with nothing to do."""
 
-FINAL = frozenset({COMPLETED, FAILED, CANCELLED, EXPIRED})
+FINAL = frozenset({COMPLETED, FAILED, CANCELLED, EXPIRED, ENDED})
 
 
 def move(state: State, target: State) -> State:

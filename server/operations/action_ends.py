@@ -37,7 +37,7 @@ def end(turn: Turn, action: Action, outcome: Outcome) -> None:
     key = turn.key_of(action)
     attempts.end(turn.transaction, key, outcome.kind.value)
     attempt = attempts.last(turn.transaction, key)
-    begun = attempt.first_send_time if attempt else turn.held.now
+    begun = attempt.first_send_time if attempt else turn.now
     unanswered = action_state.FAILED if attempt and attempt.never_left else action_state.UNKNOWN
     state = _STATES.get(outcome.kind, unanswered)
 
@@ -48,7 +48,7 @@ def end(turn: Turn, action: Action, outcome: Outcome) -> None:
         if outcome.response:
             result.response.update(outcome.response)
         set_timestamp(result.execute_time, begun)
-        result.duration.FromMicroseconds(max(turn.held.now - begun, 0))
+        result.duration.FromMicroseconds(max(turn.now - begun, 0))
         _set_steps(changed, _STEP_ENDS[state])
 
     turn.say(_answer(turn.move_action(action, state, fill=fill)))

@@ -70,7 +70,7 @@ def claim(sessions: AgentSessions, request: service.ClaimActionRequest) -> pb.Ac
         opened.transaction.one(CLAIM, key | {"claim_id": request.claim_id})
         opened.transaction.one(DUE_WITH_CLAIM, key)
         if not holder:
-            opened.said.append(_called(action))
+            opened.say(_called(action))
         return action
 
 
@@ -144,8 +144,7 @@ def _end(
 ) -> pb.Action:
     began, now = action.update_time.ToMicroseconds(), opened.now
 
-    def apply(ended: pb.Action) -> None:
-        ended.state = action_state.move(ended.state, target)
+    def fill(ended: pb.Action) -> None:
         ended.result.success = target == action_state.SUCCEEDED
         ended.result.response["exit_code"] = request.exit_code
         ended.result.error = request.error or _error(request.exit_code)
@@ -156,14 +155,11 @@ def _end(
 
     told = f"exit code {request.exit_code}"
     result = event_pb2.ToolCallResult(tool_call_id=action.name.rpartition("/")[2], result=told)
-    opened.said.append(event_pb2.Event(tool_call_result=result))
+    opened.say(event_pb2.Event(tool_call_result=result))
     opened.put_to_work()
-    attempts.end(
-        opened.transaction,
-        attempts.key_of(opened.workspace, opened.name.id, ActionName.parse(action.name).id),
-        "succeeded" if target == action_state.SUCCEEDED else "failed",
-    )
-    return opened.change_action(action, apply)
+    outcome = "succeeded" if target == action_state.SUCCEEDED else "failed"
+    attempts.end(opened.transaction, opened.key_of(action), outcome)
+    return opened.move_action(action, target, fill=fill)
 
 
 def _called(action: pb.Action) -> event_pb2.Event:

@@ -14,7 +14,7 @@ from kintsugi.v1 import agent_session_service_pb2 as service
 from kintsugi.v1 import exception_pb2
 
 from server.domain import action_state, agent_session_state
-from server.domain.agent_session_rules import DEFAULT_AGENT, violations
+from server.domain.agent_session_rules import CHAT, CHAT_SECONDS, DEFAULT_AGENT, violations
 from server.domain.call import current_call, remaining_seconds
 from server.domain.errors import (
     AlreadyExists,
@@ -39,11 +39,9 @@ _CREATE = create_statement(AGENT_SESSION.columns)
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
 """Seconds between two looks at a session that is being analysed."""
 
-_OPEN = (action_state.PROPOSED, action_state.APPROVED)
-
 
 def create(sessions: AgentSessions, request: service.CreateAgentSessionRequest) -> pb.AgentSession:
-    """Starts a session about a pending exception, or about a signal."""
+    """Starts a session about a pending exception, or about a signal; or a chat."""
     parent = WorkspaceName.parse(request.parent)
     found = violations(parent, request.agent_session)
     _check(found)
@@ -51,13 +49,13 @@ def create(sessions: AgentSessions, request: service.CreateAgentSessionRequest) 
     workspace = store.workspace_key(parent)
 
     def work() -> pb.AgentSession:
-        exception = _pending_exception(sessions, request.agent_session)
+        exception = _exception(sessions, request.agent_session)
         row = _row(sessions, workspace, request.agent_session, exception)
         recording = change_parameters(request, f"{parent}/agentSessions")
         with store.database.transaction() as transaction:
             [created] = transaction.all(_CREATE, row | recording)
             session = AGENT_SESSION.read(pb.AgentSession, str(parent), created)
-            if exception is not None:
+            if exception is not None and session.kind != CHAT:
                 name = ExceptionName.parse(exception.name)
                 check_pending(sessions.exceptions.locked(transaction, name))
             topics = tell(transaction, workspace, session, about_session(session))
@@ -85,9 +83,8 @@ def cancel(sessions: AgentSessions, request: service.CancelAgentSessionRequest) 
         with sessions.opened(name, request, request.etag) as opened:
             opened.check_not_expired()
             opened.move(agent_session_state.CANCELLED, error)
-            for action in opened.actions.values():
-                if action.state in _OPEN:
-                    opened.change_action(action, _cancel)
+            for action in opened.actions_in(action_state.PROPOSED, action_state.APPROVED):
+                opened.move_action(action, action_state.CANCELLED, "its session was cancelled")
             return opened.answer()
 
     workspace = sessions.store.workspace_key(name.parent)
@@ -156,15 +153,8 @@ def _is_analysed(session: pb.AgentSession) -> bool:
     return session.state not in (agent_session_state.STARTED, agent_session_state.ANALYZING)
 
 
-def _cancel(action: Any) -> None:
-    action.state = action_state.move(action.state, action_state.CANCELLED)
-    action.state_reason = "its session was cancelled"
-
-
-def _pending_exception(
-    sessions: AgentSessions, given: pb.AgentSession
-) -> exception_pb2.Exception | None:
-    """What a session is to be about; None if that is a signal."""
+def _exception(sessions: AgentSessions, given: pb.AgentSession) -> exception_pb2.Exception | None:
+    """What a session is to be about, PENDING unless it is a chat; None if it is no exception."""
     if not given.exception:
         return None
     try:
@@ -172,7 +162,8 @@ def _pending_exception(
     except NotFound as error:
         _check([("exception", error.message)])
         raise
-    check_pending(exception)
+    if given.kind != CHAT:
+        check_pending(exception)
     return exception
 
 
@@ -183,18 +174,35 @@ def _row(
     exception: exception_pb2.Exception | None,
 ) -> dict[str, Any]:
     run = RunName.parse(exception.run) if exception else None
-    waits = given.start == pb.AgentSession.START_ON_PROPOSE
     return {
         "workspace": workspace,
         "id": new_id(),
+        **(_chat(given) if given.kind == CHAT else _investigation(sessions, given)),
         "exception": given.exception.rpartition("/")[2],
         "automation": run.automation if run else "",
         "run": run.run if run else "",
         "signal": given.signal.SerializeToString(deterministic=True),
         "agent": given.agent or DEFAULT_AGENT,
         "creator": current_call().principal,
+    }
+
+
+def _investigation(sessions: AgentSessions, given: pb.AgentSession) -> dict[str, Any]:
+    waits = given.start == pb.AgentSession.START_ON_PROPOSE
+    return {
         "start": given.start or pb.AgentSession.START_AUTO,
         "patience": sessions.approval_seconds if waits else None,
+    }
+
+
+def _chat(given: pb.AgentSession) -> dict[str, Any]:
+    return {
+        "kind": CHAT,
+        "state": agent_session_state.ACTIVE,
+        "title": given.title,
+        "context": given.context.SerializeToString(deterministic=True),
+        "start": pb.AgentSession.START_UNSPECIFIED,
+        "patience": CHAT_SECONDS,
     }
 
 

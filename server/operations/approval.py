@@ -16,7 +16,6 @@ from server.domain.names import ActionName, AgentSessionName
 from server.failpoints import AFTER_COMMIT_BEFORE_REPLY, failpoint
 from server.operations.opened_session import AgentSessions, OpenedSession
 from server.operations.proposals import again, connectors_for, why_changed
-from server.resources.timestamps import set_timestamp
 from server.store.changes import FURTHER, once
 
 Action = action_pb2.Action
@@ -63,20 +62,11 @@ def _propose_anew(sessions: AgentSessions, name: AgentSessionName) -> list[Actio
     """
     with sessions.opened(name, FURTHER) as opened:
         exception = opened.check_waits()
-        proposed = [a for a in opened.actions.values() if a.state == action_state.PROPOSED]
-        changed = _changed(opened, proposed, exception)
+        changed = _changed(opened, opened.actions_in(action_state.PROPOSED), exception)
         for action, why in changed:
-            _expire(opened, action, why)
+            opened.move_action(action, action_state.EXPIRED, why)
         opened.change(is_touched=True)
         return opened.propose(exception, [again(action) for action, _ in changed])
-
-
-def _expire(opened: OpenedSession, action: Action, why: str) -> None:
-    def apply(expired: Action) -> None:
-        expired.state = action_state.move(expired.state, action_state.EXPIRED)
-        expired.state_reason = why
-
-    opened.change_action(action, apply)
 
 
 def reject(sessions: AgentSessions, request: service.RejectActionsRequest) -> pb.AgentSession:
@@ -88,7 +78,7 @@ def reject(sessions: AgentSessions, request: service.RejectActionsRequest) -> pb
             chosen = _chosen(opened, request.actions)
             opened.check_waits()
             _decide(opened, chosen, action_state.REJECTED, request.reason)
-            if any(each.state == action_state.PROPOSED for each in opened.actions.values()):
+            if opened.actions_in(action_state.PROPOSED):
                 opened.change(is_touched=True)
             else:
                 opened.move(agent_session_state.COMPLETED)
@@ -101,16 +91,8 @@ def reject(sessions: AgentSessions, request: service.RejectActionsRequest) -> pb
 def _decide(
     opened: OpenedSession, chosen: Sequence[Action], target: action_state.State, reason: str = ""
 ) -> None:
-    now, principal = opened.now, current_call().principal
-
-    def apply(action: Action) -> None:
-        action.state = action_state.move(action.state, target)
-        action.state_reason = reason
-        action.approver = principal
-        set_timestamp(action.approve_time, now)
-
     for action in chosen:
-        opened.change_action(action, apply)
+        opened.decide(action, target, current_call().principal, reason)
 
 
 def _executable(opened: OpenedSession, given: Sequence[service.ChosenAction]) -> list[Action]:

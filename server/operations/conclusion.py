@@ -1,4 +1,4 @@
-"""What an analysis of a session comes to; how it is come to is the business of reasoners."""
+"""What an analysis, or an answer, comes to; how it is come to is the business of reasoners."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,5 +18,14 @@ class Conclusion:
     analysis: pb.Analysis
     actions: Sequence[Proposed]
     group: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is answered to a message of a chat, in CommonMark."""
+
+    text: str
     prompt_tokens: int = 0
     completion_tokens: int = 0

@@ -12,12 +12,14 @@ from server.domain.call import current_call
 from server.domain.errors import InvalidFields
 from server.domain.event_rules import violations
 from server.domain.names import (
+    AgentSessionName,
     EventName,
     ExceptionName,
     RunAgentName,
     ThreadName,
     parse_thread,
 )
+from server.operations.chats import Chats
 from server.resources.collection import Collection
 from server.resources.event import EVENT
 from server.store.changes import change_parameters, once
@@ -34,8 +36,9 @@ from server.store.topics import thread_topic
 Events = Collection[pb.Event, EventName]
 
 
-def create(events: Events, request: service.CreateEventRequest) -> pb.Event:
-    """Appends a message of the caller's. Raises InvalidFields, NotFound."""
+def create(events: Events, chats: Chats, request: service.CreateEventRequest) -> pb.Event:
+    """Appends a message of the caller's. Raises InvalidFields, NotFound; in a chat, what asking
+    there does."""
     thread, event = parse_thread(request.parent), request.event
     caller = current_call().principal
     _check(violations(thread, event, caller))
@@ -51,13 +54,15 @@ def create(events: Events, request: service.CreateEventRequest) -> pb.Event:
     }
 
     def work() -> pb.Event:
+        if isinstance(thread, AgentSessionName) and chats.has(thread):
+            return chats.ask(thread, request, parameters)
         recording = change_parameters(request, f"{thread}/events")
         [row] = store.database.all(CREATE, parameters | recording)
         store.notifier.announce(thread_topic(workspace, local_name(thread)))
         return EVENT.read(pb.Event, str(thread), row)
 
     def repeat(names: Sequence[str]) -> pb.Event:
-        return events.get(EventName.parse(names[0]))
+        return events.get(EventName.parse(names[-1]))
 
     return once(store, workspace, request, work, repeat)
 

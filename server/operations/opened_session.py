@@ -3,57 +3,45 @@
 What may be done in it is in `agent_sessions.py`, `approval.py` and `actions.py`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
-from kintsugi.v1 import action_pb2, event_pb2, exception_pb2
+from kintsugi.v1 import action_pb2, exception_pb2
 from kintsugi.v1 import agent_session_pb2 as pb
 
 from server.domain import action_state, agent_session_state
+from server.domain.agent_session_rules import CHAT, INVESTIGATION
 from server.domain.errors import IllegalTransition, NotFound
-from server.domain.names import ActionName, AgentSessionName, ExceptionName
-from server.operations.proposals import Proposed, propose
-from server.operations.session_thread import about_action, about_session, tell
+from server.domain.names import ActionName, AgentSessionName
+from server.operations.locked_session import LockedSession, Sessions, as_it_is
 from server.resources.action import ACTION
-from server.resources.agent_session import AGENT_SESSION, leave_out
-from server.resources.collection import Collection
-from server.resources.exception import EXCEPTION
-from server.resources.timestamps import set_timestamp
+from server.resources.agent_session import leave_out
 from server.store.actions import of_session_statement
 from server.store.agent_sessions import LET_GO, NOW, TO_WORK
 from server.store.changes import FURTHER, MutationRequest
-from server.store.connection import Transaction
-from server.store.store import Store
-from server.store.topics import SESSIONS, workspace_topic
+from server.store.topics import SESSIONS
 
 _ACTIONS = of_session_statement(ACTION.columns, locked=False)
-_ACTIONS_LOCKED = of_session_statement(ACTION.columns, locked=True)
 _PENDING = exception_pb2.EXCEPTION_STATE_PENDING
 
-_EXPIRING = (agent_session_state.STARTED, agent_session_state.AWAITING)
+_EXPIRING = (
+    agent_session_state.STARTED,
+    agent_session_state.AWAITING,
+    agent_session_state.ACTIVE,
+)
+_OF_ANOTHER_KIND = {
+    INVESTIGATION: "the agent session is a chat: it only answers, and EndAgentSession ends it",
+    CHAT: "the agent session is no chat",
+}
+"""By the kind that is asked for."""
 
-Apply = Callable[[pb.AgentSession], None]
+Kind: TypeAlias = "pb.AgentSession.Kind.ValueType"
 
 
-def as_it_is(_session: pb.AgentSession) -> None:
-    """Changes nothing."""
-
-
-class AgentSessions:
-    """The sessions of a store, with their actions and what they are about."""
-
-    def __init__(self, store: Store, approval_seconds: float) -> None:
-        """`approval_seconds` is how long a session waits for a person."""
-        self.store = store
-        self.approval_seconds = approval_seconds
-        self.sessions: Collection[pb.AgentSession, AgentSessionName] = Collection(
-            store, AGENT_SESSION
-        )
-        self.actions: Collection[action_pb2.Action, ActionName] = Collection(store, ACTION)
-        self.exceptions: Collection[exception_pb2.Exception, ExceptionName] = Collection(
-            store, EXCEPTION
-        )
+class AgentSessions(Sessions):
+    """The sessions of a store, as people open them."""
 
     def get(self, name: AgentSessionName) -> pb.AgentSession:
         """One with its actions, as they were at one moment. Raises NotFound."""
@@ -67,57 +55,43 @@ class AgentSessions:
 
     @contextmanager
     def opened(
-        self, name: AgentSessionName, request: MutationRequest, etag: str = ""
+        self,
+        name: AgentSessionName,
+        request: MutationRequest,
+        etag: str = "",
+        *,
+        kind: Kind = INVESTIGATION,
     ) -> Iterator["OpenedSession"]:
         """A transaction on one, after which its thread and the workers know of it.
 
-        Raises NotFound, EtagMismatch.
+        Raises NotFound, EtagMismatch, IllegalTransition for one of another kind.
         """
-        workspace = self.store.workspace_key(name.parent)
         with self.store.database.transaction() as transaction:
             opened = OpenedSession(self, transaction, name, request, etag)
+            opened.check_kind(kind)
             yield opened
-            topics = tell(transaction, workspace, opened.session, opened.said)
-        self.store.notifier.announce(SESSIONS, workspace_topic(workspace), *topics)
+            opened.say_now()
+        self.store.notifier.announce(SESSIONS, *opened.topics)
 
     @contextmanager
-    def looked_at(self, name: AgentSessionName, etag: str) -> Iterator["OpenedSession"]:
+    def looked_at(
+        self, name: AgentSessionName, etag: str = "", *, kind: Kind = INVESTIGATION
+    ) -> Iterator["OpenedSession"]:
         """A transaction on one that changes nothing, so that nobody has to know of it.
 
-        Raises NotFound, EtagMismatch.
+        Raises as `opened` does.
         """
         with self.store.database.transaction() as transaction:
-            yield OpenedSession(self, transaction, name, FURTHER, etag)
+            opened = OpenedSession(self, transaction, name, FURTHER, etag)
+            opened.check_kind(kind)
+            yield opened
 
 
-class OpenedSession:
-    """A session and its actions, locked. Its exception is locked after them, threads last."""
+class OpenedSession(LockedSession):
+    """A session that a person has opened."""
 
-    def __init__(
-        self,
-        sessions: AgentSessions,
-        transaction: Transaction,
-        name: AgentSessionName,
-        request: MutationRequest,
-        etag: str,
-    ) -> None:
-        self._all = sessions
-        self._request = request
-        self.transaction = transaction
-        self.name = name
-        self.workspace = sessions.store.workspace_key(name.parent)
-        self.session = sessions.sessions.locked(transaction, name, etag)
-        key = {"workspace": self.workspace, "session": name.id}
-        self.actions = {
-            action.name: action
-            for row in transaction.all(_ACTIONS_LOCKED, key)
-            for action in [ACTION.read(action_pb2.Action, str(name), row)]
-        }
-        self.said: list[event_pb2.Event] = []
-
-    @property
+    @cached_property
     def now(self) -> int:
-        """The database's time, in microseconds since 1970."""
         [[now]] = self.transaction.all(NOW, {})
         return int(now)
 
@@ -137,12 +111,10 @@ class OpenedSession:
             raise NotFound(name)
         return found
 
-    def exception(self) -> exception_pb2.Exception | None:
-        """What it is about, locked; None if that is a signal."""
-        if not self.session.exception:
-            return None
-        name = ExceptionName.parse(self.session.exception)
-        return self._all.exceptions.locked(self.transaction, name)
+    def check_kind(self, kind: Kind) -> None:
+        """Raises IllegalTransition."""
+        if self.session.kind != kind:
+            raise IllegalTransition(_OF_ANOTHER_KIND[kind]).about(self.name)
 
     def check_not_expired(self) -> None:
         """Raises IllegalTransition."""
@@ -164,69 +136,27 @@ class OpenedSession:
             check_pending(exception)
         return exception
 
-    def change(self, apply: Apply = as_it_is, *, is_touched: bool = False) -> None:
-        """Changes the session itself, once in a transaction: that carries the request's id.
-
-        It `is_touched` by a change of its actions: its etag is another one then.
-        """
-        before = self.session
-        self.session = self._all.sessions.replace(
-            self.transaction, self.name, self._request, before, apply, is_touched=is_touched
-        )
-        if self.session.state != before.state:
-            self.said += about_session(self.session)
-
-    def move(self, target: agent_session_state.State, error: str = "") -> None:
+    def move(
+        self,
+        target: agent_session_state.State,
+        error: str = "",
+        fill: Callable[[pb.AgentSession], None] = as_it_is,
+    ) -> None:
         """Brings it to a state in which nobody is waited for. Raises IllegalTransition."""
-
-        def apply(session: pb.AgentSession) -> None:
-            session.state = agent_session_state.move(session.state, target)
-            session.error = error
-            session.ClearField("expire_time")
-            if target in agent_session_state.FINAL:
-                set_timestamp(session.end_time, self.now)
-
         if target in agent_session_state.FINAL:
-            self._let_go()
-        self.change(apply)
+            is_busy = bool(self.actions_in(action_state.EXECUTING))
+            self.transaction.one(LET_GO, self._key | {"is_busy": is_busy})
+        self.bring(target, error, fill=fill)
 
     def put_to_work(self, note: str | None = None) -> None:
         """Has a worker look at it once this is committed; without a note it keeps its own."""
         self.transaction.one(TO_WORK, self._key | {"note": note})
-
-    def change_action(
-        self, action: action_pb2.Action, apply: Callable[[action_pb2.Action], None]
-    ) -> action_pb2.Action:
-        """Changes one of the actions, as a further change of the request, and tells its state."""
-        changed = self._all.actions.replace(
-            self.transaction, ActionName.parse(action.name), FURTHER, action, apply
-        )
-        self.actions[action.name] = changed
-        if changed.state != action.state:
-            self.said.append(about_action(changed))
-        return changed
-
-    def propose(
-        self, exception: exception_pb2.Exception | None, proposed: Sequence[Proposed]
-    ) -> list[action_pb2.Action]:
-        """Adds actions to those that there are, and tells of them."""
-        there = list(self.actions.values())
-        added = propose(
-            self.transaction, self.workspace, self.session, exception, proposed, there=there
-        )
-        self.actions |= {action.name: action for action in added}
-        self.said += [about_action(action) for action in added]
-        return added
 
     def answer(self) -> pb.AgentSession:
         """The session with its actions, as they will be when this is committed."""
         self.session.actions.extend(self.actions.values())
         leave_out(self.session)
         return self.session
-
-    def _let_go(self) -> None:
-        busy = any(each.state == action_state.EXECUTING for each in self.actions.values())
-        self.transaction.one(LET_GO, self._key | {"is_busy": busy})
 
     @property
     def _key(self) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def begin_waiting(desk: Desk, lease: Lease, action: Action, seconds: float) -> N
     """APPROVED → EXECUTING for an action that somebody else carries out, who has to take it within
     `seconds`; then the session is due again."""
     with desk.turn(lease, "ExecuteActions") as turn:
-        begun = _current(turn, action)
+        begun = turn.actions[action.name]
         if _is_to_go_on(turn, begun, turn.exception()):
             attempts.begin(turn.transaction, turn.key_of(begun), lease.token, seconds)
             turn.move_action(begun, action_state.EXECUTING, fill=run)
@@ -51,7 +51,7 @@ def look_at_claim(desk: Desk, lease: Lease, action: Action) -> bool:
     """Ends an action that nobody has taken, or whose taker is gone; one that somebody may still
     end is waited for. Answers whether there is another one to execute."""
     with desk.turn(lease, "ExecuteActions") as turn:
-        found = _current(turn, action)
+        found = turn.actions[action.name]
         if found.state == action_state.EXECUTING:
             attempt = attempts.last(turn.transaction, turn.key_of(found))
             if attempt and attempt.claim_left > 0:
@@ -72,7 +72,7 @@ def begin_sending(desk: Desk, lease: Lease, action: Action, margin: float) -> Se
     Then the action has ended.
     """
     with desk.turn(lease, "ExecuteActions") as turn:
-        begun = _current(turn, action)
+        begun = turn.actions[action.name]
         attempt = attempts.last(turn.transaction, turn.key_of(begun))
         if attempt and not attempt.has_ended and attempt.seconds_left > 0:
             turn.schedule(Due(attempt.seconds_left))
@@ -101,7 +101,7 @@ def finish(
     was ended meanwhile.
     """
     with desk.turn(lease, "ExecuteActions") as turn:
-        found = _current(turn, action)
+        found = turn.actions[action.name]
         is_open = turn.session.state == agent_session_state.EXECUTING
         if found.state == action_state.EXECUTING:
             if pause is not None and is_open:
@@ -118,11 +118,6 @@ def proceed(desk: Desk, lease: Lease) -> bool:
     """Goes on after what somebody else has ended; answers whether there is one to execute."""
     with desk.turn(lease, "ExecuteActions") as turn:
         return go_on(turn)
-
-
-def _current(turn: Turn, action: Action) -> Action:
-    [found] = [each for each in turn.actions if each.name == action.name]
-    return found
 
 
 def _is_to_go_on(turn: Turn, action: Action, exception: exception_pb2.Exception | None) -> bool:

@@ -1,4 +1,4 @@
-"""Keeps the steps of an analysis as they are done, each with what is told of it.
+"""Keeps the steps of an analysis, or an answer, as they are done, each with what is told of it.
 
 Which steps there are is the business of reasoners.
 """
@@ -9,7 +9,8 @@ from typing import Any
 
 from kintsugi.v1 import event_pb2
 
-from server.domain.agent_session_state import ANALYZING
+from server.domain.agent_session_rules import CHAT
+from server.domain.agent_session_state import ACTIVE, ANALYZING
 from server.operations.session_turn import Desk
 from server.store import session_steps
 from server.store.leases import Lease
@@ -23,7 +24,7 @@ def done(desk: Desk, lease: Lease) -> Mapping[str, Any]:
 def keep(desk: Desk, lease: Lease, key: str, result: object, *events: event_pb2.Event) -> None:
     """Notes that a step is done, and tells it. Raises Superseded, LeaseLost."""
     with desk.turn(lease, "AnalyseAgentSession") as turn:
-        turn.check(ANALYZING)
+        turn.check(ACTIVE if turn.session.kind == CHAT else ANALYZING)
         written = json.dumps(result)
         session_steps.add(turn.transaction, lease.workspace, lease.name.id, key, written)
         turn.say(*events)

@@ -3,14 +3,14 @@
 When all have succeeded, the exception is resolved, and what was learned is drafted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from kintsugi.v1 import exception_pb2
 from kintsugi.v1.action_pb2 import Action
 
 from server.domain import action_state, agent_session_state, exception_state
 from server.operations.guide_entries import draft_of, own_words
-from server.operations.proposals import Proposed, again, propose
+from server.operations.proposals import again
 from server.operations.session_turn import GOING_ON, NEVER, Turn
 from server.operations.thread_messages import tell_changed
 from server.store.changes import FURTHER
@@ -27,7 +27,7 @@ def go_on(turn: Turn) -> bool:
         is_busy = turn.is_final and turn.actions_in(action_state.EXECUTING)
         turn.schedule(Due(0) if is_busy else NEVER)
         return False
-    if broken := _broken(turn.actions):
+    if broken := _broken(turn.actions.values()):
         _propose_anew(turn, broken)
         return False
     if turn.actions_in(action_state.APPROVED, action_state.EXECUTING):
@@ -37,7 +37,7 @@ def go_on(turn: Turn) -> bool:
     return False
 
 
-def _broken(actions: Sequence[Action]) -> list[Action]:
+def _broken(actions: Collection[Action]) -> list[Action]:
     """Those that were approved and did not succeed, unless there are others in their place."""
     replaced = {action.replaces for action in actions}
     return [
@@ -53,22 +53,8 @@ def _propose_anew(turn: Turn, broken: Sequence[Action]) -> None:
         turn.move_action(action, action_state.CANCELLED, _NOT_BEGUN)
         for action in turn.actions_in(action_state.APPROVED)
     ]
-    add_actions(turn, turn.exception(), [again(action) for action in (*broken, *not_begun)])
-    due = Due(turn.desk.approval_seconds)
-    turn.move(agent_session_state.AWAITING, due, expires=True)
-
-
-def add_actions(
-    turn: Turn, exception: exception_pb2.Exception | None, proposed: Sequence[Proposed]
-) -> list[Action]:
-    """Proposes actions in the session, behind those that there are."""
-    turn.lock_actions()
-    workspace = turn.lease.workspace
-    added = propose(
-        turn.transaction, workspace, turn.session, exception, proposed, there=turn.actions
-    )
-    turn.added(added)
-    return added
+    turn.propose(turn.exception(), [again(action) for action in (*broken, *not_begun)])
+    turn.move(agent_session_state.AWAITING, turn.patience, expires=True)
 
 
 def _complete(turn: Turn) -> None:

@@ -15,9 +15,8 @@ from server.domain.json_values import plain
 from server.domain.names import AutomationName, GuideEntryName
 from server.domain.policy import Mode, decide
 from server.operations.action_ends import break_off
-from server.operations.conclusion import Conclusion
+from server.operations.conclusion import Answer, Conclusion
 from server.operations.proposals import Proposed
-from server.operations.session_outcome import add_actions
 from server.operations.session_turn import GOING_ON, NEVER, Desk, Superseded, Turn
 from server.store import leases
 from server.store.leases import Due, Held, Lease
@@ -40,7 +39,7 @@ class Standing(NamedTuple):
 def look(desk: Desk, lease: Lease) -> Standing:
     """Where a session stands. Raises LeaseLost."""
     with desk.turn(lease, "GetAgentSession") as turn:
-        return Standing(turn.session, turn.actions, turn.held)
+        return Standing(turn.session, list(turn.actions.values()), turn.held)
 
 
 def begin_analysis(desk: Desk, lease: Lease, seconds: float) -> pb.AgentSession:
@@ -61,7 +60,7 @@ def propose(desk: Desk, lease: Lease, found: Conclusion) -> bool:
     """
     with desk.turn(lease, "ProposeActions") as turn:
         turn.check(agent_session_state.ANALYZING)
-        _audit(turn, found)
+        tell_tokens(turn, found)
         exception = turn.exception()
         if exception is not None and exception.state != _PENDING:
             close(turn, agent_session_state.CANCELLED, DEALT_WITH)
@@ -112,8 +111,7 @@ def withdraw(desk: Desk, lease: Lease) -> None:
             close(turn, agent_session_state.CANCELLED, DEALT_WITH)
         else:
             left = turn.held.expires_in
-            patience = desk.approval_seconds if left is None else max(left, 0)
-            turn.schedule(Due(patience))
+            turn.schedule(turn.patience if left is None else Due(max(left, 0)))
 
 
 def _waits(turn: Turn) -> bool:
@@ -128,7 +126,7 @@ def _propose_all(
 ) -> bool:
     """Adds actions to the session; answers whether a policy approves one at once."""
     approved = False
-    for action, each in zip(add_actions(turn, exception, proposed), proposed, strict=True):
+    for action, each in zip(turn.propose(exception, proposed), proposed, strict=True):
         decision = decide(
             Mode.ACTIVE,
             None,
@@ -139,7 +137,7 @@ def _propose_all(
             ),
         )
         if decision.approves:
-            turn.approve(action, decision)
+            turn.decide(action, action_state.APPROVED, decision.policy, decision.reason)
             approved = True
     return approved
 
@@ -181,17 +179,22 @@ def _next(
     if is_approved:
         return agent_session_state.EXECUTING, GOING_ON
     if found.actions:
-        return agent_session_state.AWAITING, Due(turn.desk.approval_seconds)
+        return agent_session_state.AWAITING, turn.patience
     return agent_session_state.COMPLETED, NEVER
 
 
 def _fill(session: pb.AgentSession, found: Conclusion) -> None:
     session.analysis.CopyFrom(found.analysis)
+    count_tokens(session, found)
+
+
+def count_tokens(session: pb.AgentSession, found: Conclusion | Answer) -> None:
     session.prompt_token_count += found.prompt_tokens
     session.completion_token_count += found.completion_tokens
 
 
-def _audit(turn: Turn, found: Conclusion) -> None:
+def tell_tokens(turn: Turn, found: Conclusion | Answer) -> None:
+    """Has the audit know of it."""
     tokens = {
         "total_prompt_tokens": found.prompt_tokens,
         "total_completion_tokens": found.completion_tokens,

@@ -17,14 +17,16 @@ from server.store.events import APPEND, append_parameters, local_name
 from server.store.topics import thread_topic
 
 _SESSION = {
-    agent_session_state.STARTED: "Started by {creator}.",
-    agent_session_state.ANALYZING: "Looking at what happened.",
-    agent_session_state.AWAITING: "Waiting for approval.",
-    agent_session_state.EXECUTING: "Executing what was approved.",
-    agent_session_state.COMPLETED: "Completed.",
+    agent_session_state.STARTED: "Started by {creator}",
+    agent_session_state.ANALYZING: "Looking at what happened",
+    agent_session_state.AWAITING: "Waiting for approval",
+    agent_session_state.EXECUTING: "Executing what was approved",
+    agent_session_state.COMPLETED: "Completed",
     agent_session_state.FAILED: "Failed",
     agent_session_state.CANCELLED: "Cancelled",
     agent_session_state.EXPIRED: "Expired",
+    agent_session_state.ACTIVE: "A chat, begun by {creator}",
+    agent_session_state.ENDED: "Ended",
 }
 """By the state that it has come to."""
 
@@ -44,10 +46,11 @@ _ACTION = {
 def about_session(session: pb.AgentSession) -> list[event_pb2.Event]:
     """What is said when a session has come to the state that it is in: once that is final, as what
     came of it."""
-    what, why = _SESSION[session.state].format(creator=session.creator), session.error
+    what = _SESSION[session.state].format(creator=session.creator)
+    why = session.error or session.summary
     if session.state == agent_session_state.FAILED:
         return [_response(error=why)]
-    text = quoting(what, why) if why else what
+    text = quoting(what, why) if why else f"{what}."
     if session.state in agent_session_state.FINAL:
         return [_response(content=text)]
     return [event_pb2.Event(system_message=event_pb2.SystemMessage(content=text))]

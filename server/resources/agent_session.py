@@ -9,7 +9,9 @@ from typing import Any
 from kintsugi.v1 import agent_session_pb2 as pb
 from sqlalchemy import ColumnElement, Text, bindparam
 
+import filters
 from filters import Enum, Int64, ResourceId, ResourceName, Schema, Timestamp
+from server.domain.agent_session_rules import CHAT
 from server.domain.errors import Violation
 from server.domain.names import AgentSessionName, WorkspaceName
 from server.resources.resource import Make, Resource
@@ -29,20 +31,23 @@ _COLUMNS = (
     *("id", "number", "exception", "automation", "run"),
     *("signal", "agent", "creator", "start", "state", "analysis", "error"),
     *("prompt_token_count", "completion_token_count", "version"),
+    *("kind", "title", "context", "summary"),
 )
 
 
 def _read(make: Make[pb.AgentSession], parent: str, row: Row) -> pb.AgentSession:
-    times, (id, number, exception, automation, run), rest = row[:4], row[4:9], row[9:]
+    times, (id, number, exception, automation, run), rest = row[:4], row[4:9], row[9:19]
     signal, agent, creator, start, state, analysis, error, prompt, completion, version = rest
+    kind, title, context, summary = row[19:]
     name = f"{parent}/agentSessions/{id}"
     in_automation = f"{parent}/automations/{automation}"
+    is_told_there = run and kind != CHAT
     session = make(
         name=name,
         number=number,
         exception=f"{parent}/exceptions/{exception}" if exception else "",
         automation=in_automation if automation else "",
-        thread=f"{in_automation}/runs/{run}/agents/{THREAD_AGENT}" if run else name,
+        thread=f"{in_automation}/runs/{run}/agents/{THREAD_AGENT}" if is_told_there else name,
         agent=agent,
         creator=creator,
         start=start,
@@ -51,7 +56,12 @@ def _read(make: Make[pb.AgentSession], parent: str, row: Row) -> pb.AgentSession
         prompt_token_count=prompt,
         completion_token_count=completion,
         etag=str(version),
+        kind=kind,
+        title=title,
+        summary=summary,
     )
+    if context:
+        session.context.MergeFromString(context)
     if signal:
         session.signal.MergeFromString(signal)
     if analysis:
@@ -86,6 +96,7 @@ def _write(session: pb.AgentSession) -> dict[str, Any]:
         "state": session.state,
         "analysis": _bytes(session, "analysis"),
         "error": session.error,
+        "summary": session.summary,
         "prompt_token_count": session.prompt_token_count,
         "completion_token_count": session.completion_token_count,
         "expire_time": _time(session, "expire_time"),
@@ -143,6 +154,8 @@ AGENT_SESSION: Resource[pb.AgentSession, AgentSessionName] = Resource(
             orderable=True,
             changing=True,
         ),
+        kind=Enum(pb.AgentSession.Kind, _c.kind, description="What it is for."),
+        title=filters.Text(_c.title, description="What a chat is called."),
         exception=ResourceId(
             "exceptions", _c.exception, parent=_PARENT, description="What it is about."
         ),

@@ -10,7 +10,7 @@ from kintsugi.v1.agent_session_service_pb2_grpc import AgentSessionServiceServic
 
 from server.domain.names import AgentSessionName, WorkspaceName
 from server.operations import agent_sessions as operations
-from server.operations import approval
+from server.operations import approval, chats
 from server.operations.opened_session import AgentSessions
 
 
@@ -57,3 +57,8 @@ class AgentSessionService(AgentSessionServiceServicer):
         self, request: service.CancelAgentSessionRequest, context: grpc.ServicerContext
     ) -> pb.AgentSession:
         return operations.cancel(self._sessions, request)
+
+    def EndAgentSession(
+        self, request: service.EndAgentSessionRequest, context: grpc.ServicerContext
+    ) -> pb.AgentSession:
+        return chats.end(self._sessions, request)

@@ -13,6 +13,7 @@ from kintsugi.v1.event_service_pb2_grpc import EventServiceServicer
 from server.domain.names import EventName, parse_thread
 from server.operations import events as operations
 from server.operations import generation
+from server.operations.chats import Chats
 from server.resources.collection import Collection
 from server.resources.event import EVENT
 from server.store.store import Store
@@ -21,15 +22,16 @@ from server.streams.hub import Hub
 
 
 class EventService(EventServiceServicer):
-    def __init__(self, store: Store, hub: Hub) -> None:
+    def __init__(self, store: Store, hub: Hub, chats: Chats) -> None:
         self._store = store
+        self._chats = chats
         self._hub = hub
         self._events = Collection(store, EVENT)
 
     def CreateEvent(
         self, request: service.CreateEventRequest, context: grpc.ServicerContext
     ) -> pb.Event:
-        return operations.create(self._events, request)
+        return operations.create(self._events, self._chats, request)
 
     def GetEvent(self, request: service.GetEventRequest, context: grpc.ServicerContext) -> pb.Event:
         return self._events.get(EventName.parse(request.name))

@@ -4,7 +4,6 @@ What came of it is kept by `operations/session_progress.py`.
 """
 
 from kintsugi.v1 import agent_session_pb2 as pb
-from kintsugi.v1.exception_pb2 import Exception as RunException
 
 from server.domain.agent_session_state import STARTED
 from server.domain.names import ExceptionName
@@ -13,6 +12,7 @@ from server.operations.session_turn import Desk
 from server.sessions.journal import Journal
 from server.sessions.reasoner import Reasoner, Subject
 from server.sessions.task import OutOfTime, Task
+from server.store.leases import Lease
 
 _MOST_ATTEMPTS = 5
 
@@ -41,7 +41,7 @@ class Analysis:
         task.limit(self._seconds if left is None else left)
         try:
             task.check()
-            subject = self._subject(task, session)
+            subject = subject_of(self._desk, task.lease, session)
             conclusion = self._reasoner.analyse(subject, Journal(self._desk, task))
             task.check()
         except OutOfTime:
@@ -50,11 +50,9 @@ class Analysis:
             return False
         return session_progress.propose(self._desk, task.lease, conclusion)
 
-    def _subject(self, task: Task, session: pb.AgentSession) -> Subject:
-        lease = task.lease
-        return Subject(lease.workspace, lease.name.parent, session, self._exception(session))
 
-    def _exception(self, session: pb.AgentSession) -> RunException | None:
-        if not session.exception:
-            return None
-        return self._desk.exceptions.get(ExceptionName.parse(session.exception))
+def subject_of(desk: Desk, lease: Lease, session: pb.AgentSession) -> Subject:
+    """What a reasoner needs to know of a session."""
+    name = session.exception
+    exception = desk.exceptions.get(ExceptionName.parse(name)) if name else None
+    return Subject(lease.workspace, lease.name.parent, session, exception)

@@ -1,16 +1,17 @@
 """What a worker does with a session that is due, by where it stands.
 
-How it is analysed and executed is in modules of their own.
+How it is analysed, executed and answered is in modules of their own.
 """
 
 from kintsugi.v1.action_pb2 import Action
 
 from server.domain import action_state, agent_session_state
-from server.domain.agent_session_state import ANALYZING, AWAITING, EXECUTING, STARTED
+from server.domain.agent_session_state import ACTIVE, ANALYZING, AWAITING, EXECUTING, STARTED
 from server.operations import session_progress
 from server.operations.session_progress import Standing
 from server.operations.session_turn import Desk
 from server.sessions.analysis import Analysis
+from server.sessions.chat import Chat
 from server.sessions.execution import Execution
 from server.sessions.task import Task
 
@@ -21,10 +22,11 @@ _MOST_ATTEMPTS = 20
 class Course:
     """How a session goes on."""
 
-    def __init__(self, desk: Desk, analysis: Analysis, execution: Execution) -> None:
+    def __init__(self, desk: Desk, analysis: Analysis, execution: Execution, chat: Chat) -> None:
         self._desk = desk
         self._analysis = analysis
         self._execution = execution
+        self._chat = chat
 
     def follow(self, task: Task) -> None:
         """Goes on with a session until there is nothing to do for the time being.
@@ -39,6 +41,8 @@ class Course:
     def _step(self, task: Task, standing: Standing) -> bool:
         """Answers whether there is something more to do right away."""
         session, left = standing.session, standing.held.expires_in
+        if session.state == ACTIVE:
+            return self._chat.run(task, standing)
         if session.state not in agent_session_state.FINAL and self._is_given_up(task, standing):
             return False
         if session.state == ANALYZING or (session.state == STARTED and left is None):

@@ -1,6 +1,7 @@
-"""What a reasoner is: it looks at what a session is about and concludes what to do about it.
+"""What a reasoner is: it looks at what a session is about and concludes what to do about it, or
+answers what is asked.
 
-The reasoners themselves are in `reasoners/`; who runs them is in `analysis.py`.
+The reasoners themselves are in `reasoners/`; who runs them is in `analysis.py` and `chat.py`.
 """
 
 from collections.abc import Callable
@@ -11,16 +12,16 @@ from kintsugi.v1 import agent_session_pb2 as pb
 from kintsugi.v1 import exception_pb2
 
 from server.domain.names import WorkspaceName
-from server.operations.conclusion import Conclusion
+from server.operations.conclusion import Answer, Conclusion
 from server.operations.proposals import Proposed
 
-__all__ = ["Conclusion", "Proposed", "Reasoner", "Subject", "Work"]
+__all__ = ["Answer", "Conclusion", "Proposed", "Reasoner", "Subject", "Work"]
 
 
 @dataclass(frozen=True)
 class Subject:
     """What is to be analysed. `workspace` is the uid of `parent`; `exception` is as it is now, None
-    if the session is about a signal."""
+    if the session is about none."""
 
     workspace: str
     parent: WorkspaceName
@@ -52,3 +53,7 @@ class Work(Protocol):
 class Reasoner(Protocol):
     def analyse(self, subject: Subject, work: Work) -> Conclusion:
         """Concludes, or raises: then it is tried again, a few times."""
+
+    def answer(self, subject: Subject, question: str, work: Work) -> Answer:
+        """Answers what was asked in a chat, or raises as above. `work` is about this one message;
+        what it says itself comes before the answer."""

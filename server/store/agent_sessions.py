@@ -6,7 +6,7 @@ What their columns mean is said in `resources/agent_session.py`; who works on on
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Double, bindparam, func, insert, null, select, text
+from sqlalchemy import BindParameter, Double, bindparam, func, insert, null, select, text
 
 from server.store.changes import recorded
 from server.store.query import Query
@@ -16,9 +16,11 @@ from server.store.tables import ACTIVE_SESSION, agent_sessions
 ACTIVE_INDEX = "agent_sessions_active"
 
 _WRITTEN = (
-    *("workspace", "id", "exception", "automation", "run", "signal"),
-    *("agent", "creator", "start"),
+    *("workspace", "id", "kind", "state", "exception", "automation", "run", "signal"),
+    *("title", "context", "agent", "creator", "start"),
 )
+_OF_AN_INVESTIGATION = {"kind": 1, "state": 1, "title": "", "context": b""}
+"""What needn't be given."""
 
 _c = agent_sessions.c
 
@@ -80,9 +82,16 @@ def create_statement(columns: Sequence[str]) -> Query:
     """
     patience = bindparam("patience", type_=Double)
     expire_time = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, patience)
-    values: dict[str, Any] = {name: bindparam(name, type_=_c[name].type) for name in _WRITTEN}
+    values: dict[str, Any] = {name: _given(name) for name in _WRITTEN}
     values["expire_time"] = expire_time
     values["due_time"] = func.coalesce(expire_time, func.clock_timestamp())
     statement = insert(agent_sessions).values(values)
     row, change = recorded(statement, "workspace", before=lambda _: null())
     return Query(select(*read_columns(row, columns)).add_cte(change))
+
+
+def _given(name: str) -> BindParameter[Any]:
+    kind = _c[name].type
+    if name in _OF_AN_INVESTIGATION:
+        return bindparam(name, _OF_AN_INVESTIGATION[name], type_=kind)
+    return bindparam(name, type_=kind)

@@ -160,10 +160,8 @@ TRIED = _tried()
 """What was done about these: guide entry, action type, state of the action, how often."""
 
 
-def _past() -> Query:
-    recent = _newest(
-        _c.workspace == _WORKSPACE, _c.automation == _AUTOMATION, _c.id != _SUBJECT
-    ).subquery()
+def _past(*matching: ColumnElement[bool]) -> Query:
+    recent = _newest(_c.workspace == _WORKSPACE, *matching, _c.id != _SUBJECT).subquery()
     r = recent.c
     message, note = (func.left(column, LONGEST_TEXT) for column in (r.message, r.resolution_note))
     resolved = select(r.id, message, note).where(
@@ -175,8 +173,11 @@ def _past() -> Query:
     return Query(resolved.order_by(r.create_time.desc(), r.id.desc()))
 
 
-PAST = _past()
+PAST = _past(_c.automation == _AUTOMATION)
 """Resolved ones of the `automation`, but for those of the pattern: id, message, people's note."""
+
+PAST_ANYWHERE = _past()
+"""The same of the workspace."""
 
 GUIDE_TEXTS = ("title", "root_cause", "resolution_steps", "resolution_notes", "content")
 

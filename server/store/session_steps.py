@@ -23,6 +23,10 @@ _ADD = Query(
     )
 )
 
+_FORGET = Query(
+    text("DELETE FROM session_steps WHERE workspace = :workspace AND session = :id RETURNING key")
+)
+
 
 def done(database: Database, workspace: str, session: str) -> dict[str, Any]:
     """The results of the steps that are done, by their keys."""
@@ -33,3 +37,8 @@ def add(transaction: Transaction, workspace: str, session: str, key: str, result
     """Notes that a step is done; `result` is JSON."""
     given = {"workspace": workspace, "id": session, "key": key, "result": result}
     transaction.one(_ADD, given)
+
+
+def forget(transaction: Transaction, workspace: str, session: str) -> None:
+    """What was done is of no use any more."""
+    transaction.all(_FORGET, {"workspace": workspace, "id": session})

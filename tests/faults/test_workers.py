@@ -123,6 +123,22 @@ def test_a_killed_analysis_is_taken_over_and_repeats_no_finished_step(
     assert _steps_of(directory, session) == ["first", "second"]
 
 
+def test_a_killed_answer_is_taken_over_and_given_once(sessions, start_worker, directory):
+    (directory / "hold").touch()
+    worker = start_worker()
+    chat = sessions.chat()
+    sessions.ask(chat, "Why?")
+    _wait_between_steps(sessions, chat)
+    sessions.ask(chat, "How?")
+    _kill(worker)
+    (directory / "hold").unlink()
+    start_worker()
+    sessions.wait_for_answer(chat, "About: How?")
+    said = [each for each in sessions.said(chat) if each.startswith("About: ")]
+    assert said == ["About: Why?", "About: How?"]
+    assert _steps_of(directory, chat) == ["first", "second"] * 2
+
+
 def test_a_worker_that_stood_still_changes_nothing(sessions, start_worker, directory):
     (directory / "hold").touch()
     stalled = start_worker()

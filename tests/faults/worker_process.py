@@ -14,7 +14,7 @@ from kintsugi.v1 import agent_session_pb2 as pb
 
 from server import worker
 from server.config import Settings
-from server.sessions.reasoner import Conclusion, Proposed, Subject, Work
+from server.sessions.reasoner import Answer, Conclusion, Proposed, Subject, Work
 
 DIRECTORY = "TESTS_WORKER_DIRECTORY"
 """Holds `notes`, a line for each step done, and `hold` as long as the analysis is to wait."""
@@ -44,6 +44,15 @@ class Noting:
         work.tool("second", "Second", "", lambda: self._note(f"second {id}"))
         analysis = pb.Analysis(summary="It broke.")
         return Conclusion(analysis, [Proposed(ACTION, {"batch": "b-7"}, "Process it again")])
+
+    def answer(self, subject: Subject, question: str, work: Work) -> Answer:
+        id = subject.session.name.rpartition("/")[2]
+        work.tool("first", "First", question, lambda: self._note(f"first {id}"))
+        while self._hold.exists():
+            work.check()
+            time.sleep(0.01)
+        work.tool("second", "Second", question, lambda: self._note(f"second {id}"))
+        return Answer(f"About: {question}")
 
     def _note(self, line: str) -> str:
         with self._notes.open("a") as notes:

@@ -85,7 +85,7 @@ class Neighbours:
         of_theirs = "(SELECT uid FROM workspaces WHERE id = 'theirs')"
         for table in metadata.sorted_tables:
             column = "uid" if table.name == "workspaces" else "workspace"
-            if column in table.c and table.name not in COUNTS:
+            if column in table.c and table.name not in (*COUNTS, "exception_day_counts"):
                 query = f'SELECT to_jsonb(t) FROM "{table.name}" t WHERE {column} = {of_theirs}'
                 rows = connection.execute(query).fetchall()
                 yield table.name, sorted(json.dumps(row, sort_keys=True) for row in rows)

@@ -91,6 +91,10 @@ class Bench:
         subject = Subject(self.store.workspace_key(PARENT), PARENT, pb.AgentSession(), exception)
         return GuideReasoner(self.store).analyse(subject, work or Journal())
 
+    def ask(self, question: str, work: Journal | None = None) -> str:
+        subject = Subject(self.store.workspace_key(PARENT), PARENT, pb.AgentSession(), None)
+        return GuideReasoner(self.store).answer(subject, question, work or Journal()).text
+
     def act(self, exception: Any, entry: Any, state: int) -> None:
         """Keeps an action of an entry on an exception, as it ended."""
         self.sql(
@@ -303,3 +307,19 @@ def test_what_the_service_wrote_itself_is_not_what_helped(bench: Bench) -> None:
     work = Journal()
     bench.analyse(bench.raised("invoice 18 has no total"), work)
     assert [each["name"] for each in json.loads(work.results["past"])] == [same.name, alike.name]
+
+
+def test_a_question_finds_what_was_done_anywhere(bench: Bench) -> None:
+    done = bench.resolved("invoice 17 has no total", "Added it.", ORDERING)
+    assert done.name in bench.ask("invoice 18 has no total")
+    assert "Added it." in bench.ask("invoice 18 has no total")
+    said = bench.ask("why does an invoice have no total?")
+    assert done.name in said
+
+
+def test_a_question_is_looked_up_once(bench: Bench) -> None:
+    work = Journal()
+    first = bench.ask("invoice 18 has no total", work)
+    bench.resolved("invoice 17 has no total", "Added it.")
+    assert bench.ask("invoice 18 has no total", work) == first
+    assert sorted(work.results) == ["guides", "past"]

@@ -24,7 +24,7 @@ from kintsugi.v1.agent_session_service_pb2_grpc import AgentSessionServiceStub
 from kintsugi.v1.risk_pb2 import RISK_MEDIUM
 
 from server.config import Settings
-from server.sessions.reasoner import Conclusion, Proposed, Subject, Work
+from server.sessions.reasoner import Answer, Conclusion, Proposed, Subject, Work
 from server.worker import Worker
 from tests.integration.client import WORKSPACE, Client
 
@@ -47,6 +47,12 @@ class Said:
             self.before(work)
         analysis = pb.Analysis(root_cause="It broke.", confidence=0.9, summary="It broke.")
         return Conclusion(analysis, self.actions, prompt_tokens=3, completion_tokens=4)
+
+    def answer(self, subject: Subject, question: str, work: Work) -> Answer:
+        work.tool("look", "Look", question, lambda: self._run(subject))
+        if self.before:
+            self.before(work)
+        return Answer(f"About: {question}", prompt_tokens=3, completion_tokens=4)
 
     def _run(self, subject: Subject) -> dict[str, str]:
         self.runs.append(subject.session.name)
@@ -127,6 +133,19 @@ class Sessions:
             if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
                 raise
             return self.get(error.details().rpartition(" ")[2])
+
+    def chat(self, **fields: Any) -> pb.AgentSession:
+        session = pb.AgentSession(kind=pb.AgentSession.KIND_CHAT, **fields)
+        request = agent_session_service_pb2.CreateAgentSessionRequest(
+            parent=WORKSPACE, agent_session=session
+        )
+        return self.sessions.CreateAgentSession(request)
+
+    def ask(self, chat: pb.AgentSession, question: str) -> None:
+        self._client.say(chat.name, question)
+
+    def wait_for_answer(self, chat: pb.AgentSession, answer: str) -> None:
+        self.wait_until(lambda: any(answer in said for said in self.said(chat)))
 
     def get(self, name: str) -> pb.AgentSession:
         request = agent_session_service_pb2.GetAgentSessionRequest(name=name)
@@ -209,7 +228,9 @@ class Sessions:
             or event.thinking.content
             or event.tool_call_request.display_name
             or event.tool_call_result.result
+            or event.user_message.content
             or event.completion_response.content
+            or event.completion_response.error
             for event in reversed(events)
         ]
 

@@ -28,11 +28,39 @@ class AgentSession(_message.Message):
     works out what happened, proposes actions, waits for what is approved, and
     carries that out. All of it is told in its thread.
 
+    A session of KIND_CHAT answers what people ask in its thread, and does
+    nothing else: it is made without a question, each `user_message` that is
+    created in its thread is answered there by an `agent_message`, in their
+    order, and it ends when it is ended or nobody has written for 24 hours.
+
     A session is kept going by workers, whatever becomes of one of them, and is
     never stuck: in each state it has a time at which something happens to it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[AgentSession._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: AgentSession._Kind.ValueType  # 0
+        """As INVESTIGATION."""
+        KIND_INVESTIGATION: AgentSession._Kind.ValueType  # 1
+        """Works out what happened, and repairs it."""
+        KIND_CHAT: AgentSession._Kind.ValueType  # 2
+        """Answers questions."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What a session is for."""
+
+    KIND_UNSPECIFIED: AgentSession.Kind.ValueType  # 0
+    """As INVESTIGATION."""
+    KIND_INVESTIGATION: AgentSession.Kind.ValueType  # 1
+    """Works out what happened, and repairs it."""
+    KIND_CHAT: AgentSession.Kind.ValueType  # 2
+    """Answers questions."""
 
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -60,13 +88,21 @@ class AgentSession(_message.Message):
         """
         STATE_EXPIRED: AgentSession._State.ValueType  # 8
         """Nobody approved or rejected anything in time. Final."""
+        STATE_ACTIVE: AgentSession._State.ValueType  # 9
+        """A chat that answers what is asked in its thread, until `expire_time`."""
+        STATE_ENDED: AgentSession._State.ValueType  # 10
+        """A chat that was ended, or in which nobody wrote for 24 hours; see
+        `summary` and `error`. Final.
+        """
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a session stands.
 
             STARTED ──> ANALYZING ──> AWAITING_CONFIRMATION <──> EXECUTING ──> COMPLETED
                                          └──> COMPLETED | EXPIRED
-            any that is not final ──> CANCELLED | FAILED
+            any of these that is not final ──> CANCELLED | FAILED
+
+            of a chat: ACTIVE ──> ENDED
         """
 
     STATE_UNSPECIFIED: AgentSession.State.ValueType  # 0
@@ -89,6 +125,12 @@ class AgentSession(_message.Message):
     """
     STATE_EXPIRED: AgentSession.State.ValueType  # 8
     """Nobody approved or rejected anything in time. Final."""
+    STATE_ACTIVE: AgentSession.State.ValueType  # 9
+    """A chat that answers what is asked in its thread, until `expire_time`."""
+    STATE_ENDED: AgentSession.State.ValueType  # 10
+    """A chat that was ended, or in which nobody wrote for 24 hours; see
+    `summary` and `error`. Final.
+    """
 
     class _Start:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -133,13 +175,18 @@ class AgentSession(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     AUTOMATION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Identifier. The full resource name; the service gives the id.
     Format: organizations/{organization}/workspaces/{workspace}/agentSessions/{agent_session}
     """
     exception: _builtins.str
     """Optional. The exception that it is about; it must be PENDING, and have no
-    other session that is not final. Either this or `signal` is required.
+    other investigation that is not final. Either this or `signal` is required.
+    A chat may be about one in whatever state; its answers start from it then.
     Format: organizations/{organization}/workspaces/{workspace}/exceptions/{exception}
     """
     agent: _builtins.str
@@ -147,17 +194,19 @@ class AgentSession(_message.Message):
     one. Format: agents/{agent}
     """
     start: Global___AgentSession.Start.ValueType
-    """Optional. When it analyses; START_AUTO unless said otherwise."""
+    """Optional. When it analyses; START_AUTO unless said otherwise. Not of a chat."""
     state: Global___AgentSession.State.ValueType
     """Output only. Where it stands."""
     thread: _builtins.str
     """Output only. The parent of its events: the thread of agent `kai` of the
-    exception's run, or the session itself if it is about a signal.
+    exception's run, or the session itself if it is about a signal or a chat.
     Format: organizations/{organization}/workspaces/{workspace}/automations/{automation}/runs/{run}/agents/{agent}
     or organizations/{organization}/workspaces/{workspace}/agentSessions/{agent_session}
     """
     error: _builtins.str
-    """Output only. Why it FAILED, EXPIRED or was CANCELLED; empty otherwise."""
+    """Output only. Why it FAILED, EXPIRED, was CANCELLED, or ENDED by itself;
+    empty otherwise.
+    """
     prompt_token_count: _builtins.int
     """Output only. Tokens that a language model was given; 0 without a model."""
     completion_token_count: _builtins.int
@@ -170,15 +219,23 @@ class AgentSession(_message.Message):
     """Output only. A number that people can say aloud: increasing, with gaps."""
     etag: _builtins.str
     """Output only. Changes with every change of the session: also when an action
-    is asked for, approved or rejected.
+    is asked for, approved or rejected, and when something is asked in a chat.
     """
     automation: _builtins.str
     """Output only. The automation of its exception; empty if it has none.
     Format: organizations/{organization}/workspaces/{workspace}/automations/{automation}
     """
+    kind: Global___AgentSession.Kind.ValueType
+    """Optional. What it is for; KIND_INVESTIGATION unless said otherwise."""
+    title: _builtins.str
+    """Optional. What a chat is called, for people; only of a chat. At most 512
+    bytes. Example: "Invoices without a total"
+    """
+    summary: _builtins.str
+    """Output only. What came of a chat, in the words of who ended it."""
     @_builtins.property
     def signal(self) -> Global___Signal:
-        """Optional. What it is about where that is no exception."""
+        """Optional. What it is about where that is no exception; not of a chat."""
 
     @_builtins.property
     def analysis(self) -> Global___Analysis:
@@ -204,12 +261,19 @@ class AgentSession(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it expires unless something happens; unset unless it
         waits for a person, STARTED with START_ON_PROPOSE or
-        AWAITING_CONFIRMATION.
+        AWAITING_CONFIRMATION. When an ACTIVE chat ends: 24 hours after the last
+        message.
         """
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it became final; unset before."""
+
+    @_builtins.property
+    def context(self) -> _struct_pb2.Struct:
+        """Optional. What the answers of a chat are to be limited to, in the words of
+        the client, and kept as given; only of a chat. At most 64 KiB.
+        """
 
     def __init__(
         self,
@@ -234,10 +298,14 @@ class AgentSession(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         automation: _builtins.str = ...,
+        kind: Global___AgentSession.Kind.ValueType = ...,
+        title: _builtins.str = ...,
+        context: _struct_pb2.Struct | None = ...,
+        summary: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["analysis", b"analysis", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "signal", b"signal", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["analysis", b"analysis", "context", b"context", "create_time", b"create_time", "end_time", b"end_time", "expire_time", b"expire_time", "signal", b"signal", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "agent", b"agent", "analysis", b"analysis", "automation", b"automation", "completion_token_count", b"completion_token_count", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "error", b"error", "etag", b"etag", "exception", b"exception", "expire_time", b"expire_time", "name", b"name", "number", b"number", "prompt_token_count", b"prompt_token_count", "signal", b"signal", "start", b"start", "state", b"state", "thread", b"thread", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "agent", b"agent", "analysis", b"analysis", "automation", b"automation", "completion_token_count", b"completion_token_count", "context", b"context", "create_time", b"create_time", "creator", b"creator", "end_time", b"end_time", "error", b"error", "etag", b"etag", "exception", b"exception", "expire_time", b"expire_time", "kind", b"kind", "name", b"name", "number", b"number", "prompt_token_count", b"prompt_token_count", "signal", b"signal", "start", b"start", "state", b"state", "summary", b"summary", "thread", b"thread", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -38,7 +38,7 @@ class CreateAgentSessionRequest(_message.Message):
     """
     @_builtins.property
     def agent_session(self) -> _agent_session_pb2.AgentSession:
-        """Required. What it is about, in `exception` or `signal`."""
+        """Required. What it is about, in `exception` or `signal`; a chat needs neither."""
 
     def __init__(
         self,
@@ -104,10 +104,11 @@ class ListAgentSessionsRequest(_message.Message):
     """
     filter: _builtins.str
     """Optional. Which sessions to list (AIP-160); docs/filters.md says all about
-    the language. At most 16 KiB. Fields: `state`, `exception`, `automation`,
-    `agent`, `creator`, `number`, `create_time`, `update_time`, `end_time`. A
-    filter that can't be used is INVALID_ARGUMENT with the reason FILTER_SYNTAX
-    or FILTER_TYPE and its `offset`.
+    the language. At most 16 KiB. Fields: `state`, `kind`, `title`,
+    `exception`, `automation`, `agent`, `creator`, `number`, `create_time`,
+    `update_time`, `end_time`. A filter that can't be used is INVALID_ARGUMENT
+    with the reason FILTER_SYNTAX or FILTER_TYPE and its `offset`. The chats that
+    go on are `kind = CHAT AND state = ACTIVE`.
     Example: state = AWAITING_CONFIRMATION AND automation = billing
     """
     order_by: _builtins.str
@@ -364,3 +365,43 @@ class CancelAgentSessionRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelAgentSessionRequest: _TypeAlias = CancelAgentSessionRequest  # noqa: Y015
+
+@_typing.final
+class EndAgentSessionRequest(_message.Message):
+    """A request to end a chat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Required.
+    Format: organizations/{organization}/workspaces/{workspace}/agentSessions/{agent_session}
+    """
+    summary: _builtins.str
+    """Optional. What came of it: it becomes the session's `summary`. At most 4 KiB."""
+    etag: _builtins.str
+    """Optional. The etag that was read; ABORTED if it changed since, which it does
+    with every message.
+    """
+    request_id: _builtins.str
+    """Optional. Makes a repetition of this call harmless (AIP-155): best a
+    random UUID, at most 128 bytes.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        summary: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "request_id", b"request_id", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndAgentSessionRequest: _TypeAlias = EndAgentSessionRequest  # noqa: Y015

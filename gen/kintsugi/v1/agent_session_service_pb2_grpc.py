@@ -27,7 +27,10 @@ if _version_not_supported:
 
 
 class AgentSessionServiceStub:
-    """The sessions of agents: what happened, what to do, who said yes, did it work.
+    """The sessions of agents: what happened, what to do, who said yes, did it work;
+    and chats, of which only CreateAgentSession, GetAgentSession,
+    ListAgentSessions and EndAgentSession can be called: the others are
+    FAILED_PRECONDITION.
     """
 
     def __init__(self, channel):
@@ -71,16 +74,25 @@ class AgentSessionServiceStub:
                 request_serializer=kintsugi_dot_v1_dot_agent__session__service__pb2.CancelAgentSessionRequest.SerializeToString,
                 response_deserializer=kintsugi_dot_v1_dot_agent__session__pb2.AgentSession.FromString,
                 _registered_method=True)
+        self.EndAgentSession = channel.unary_unary(
+                '/kintsugi.v1.AgentSessionService/EndAgentSession',
+                request_serializer=kintsugi_dot_v1_dot_agent__session__service__pb2.EndAgentSessionRequest.SerializeToString,
+                response_deserializer=kintsugi_dot_v1_dot_agent__session__pb2.AgentSession.FromString,
+                _registered_method=True)
 
 
 class AgentSessionServiceServicer:
-    """The sessions of agents: what happened, what to do, who said yes, did it work.
+    """The sessions of agents: what happened, what to do, who said yes, did it work;
+    and chats, of which only CreateAgentSession, GetAgentSession,
+    ListAgentSessions and EndAgentSession can be called: the others are
+    FAILED_PRECONDITION.
     """
 
     def CreateAgentSession(self, request, context):
         """Starts a session (AIP-133) and answers at once; a worker goes on with it.
         FAILED_PRECONDITION if the exception isn't PENDING, ALREADY_EXISTS, naming
-        it, if the exception has a session that isn't final.
+        it, if the exception has an investigation that isn't final. A chat is ACTIVE
+        from the beginning, and an exception has as many as there are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,6 +157,14 @@ class AgentSessionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EndAgentSession(self, request, context):
+        """Ends a chat; what isn't answered by then isn't answered. FAILED_PRECONDITION
+        if it has ended, or the session is no chat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentSessionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -183,6 +203,11 @@ def add_AgentSessionServiceServicer_to_server(servicer, server):
                     request_deserializer=kintsugi_dot_v1_dot_agent__session__service__pb2.CancelAgentSessionRequest.FromString,
                     response_serializer=kintsugi_dot_v1_dot_agent__session__pb2.AgentSession.SerializeToString,
             ),
+            'EndAgentSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndAgentSession,
+                    request_deserializer=kintsugi_dot_v1_dot_agent__session__service__pb2.EndAgentSessionRequest.FromString,
+                    response_serializer=kintsugi_dot_v1_dot_agent__session__pb2.AgentSession.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'kintsugi.v1.AgentSessionService', rpc_method_handlers)
@@ -192,7 +217,10 @@ def add_AgentSessionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AgentSessionService:
-    """The sessions of agents: what happened, what to do, who said yes, did it work.
+    """The sessions of agents: what happened, what to do, who said yes, did it work;
+    and chats, of which only CreateAgentSession, GetAgentSession,
+    ListAgentSessions and EndAgentSession can be called: the others are
+    FAILED_PRECONDITION.
     """
 
     @staticmethod
@@ -373,6 +401,33 @@ class AgentSessionService:
             target,
             '/kintsugi.v1.AgentSessionService/CancelAgentSession',
             kintsugi_dot_v1_dot_agent__session__service__pb2.CancelAgentSessionRequest.SerializeToString,
+            kintsugi_dot_v1_dot_agent__session__pb2.AgentSession.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndAgentSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kintsugi.v1.AgentSessionService/EndAgentSession',
+            kintsugi_dot_v1_dot_agent__session__service__pb2.EndAgentSessionRequest.SerializeToString,
             kintsugi_dot_v1_dot_agent__session__pb2.AgentSession.FromString,
             options,
             channel_credentials,

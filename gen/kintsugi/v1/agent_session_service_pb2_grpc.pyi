@@ -28,7 +28,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AgentSessionServiceStub:
-    """The sessions of agents: what happened, what to do, who said yes, did it work."""
+    """The sessions of agents: what happened, what to do, who said yes, did it work;
+    and chats, of which only CreateAgentSession, GetAgentSession,
+    ListAgentSessions and EndAgentSession can be called: the others are
+    FAILED_PRECONDITION.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -37,7 +41,8 @@ class AgentSessionServiceStub:
     CreateAgentSession: _grpc.UnaryUnaryMultiCallable[_agent_session_service_pb2.CreateAgentSessionRequest, _agent_session_pb2.AgentSession]
     """Starts a session (AIP-133) and answers at once; a worker goes on with it.
     FAILED_PRECONDITION if the exception isn't PENDING, ALREADY_EXISTS, naming
-    it, if the exception has a session that isn't final.
+    it, if the exception has an investigation that isn't final. A chat is ACTIVE
+    from the beginning, and an exception has as many as there are.
     """
     GetAgentSession: _grpc.UnaryUnaryMultiCallable[_agent_session_service_pb2.GetAgentSessionRequest, _agent_session_pb2.AgentSession]
     """Answers one session with its actions (AIP-131)."""
@@ -73,16 +78,25 @@ class AgentSessionServiceStub:
     CANCELLED; what has left here already ends as it ends, or as UNKNOWN.
     FAILED_PRECONDITION if the session is final.
     """
+    EndAgentSession: _grpc.UnaryUnaryMultiCallable[_agent_session_service_pb2.EndAgentSessionRequest, _agent_session_pb2.AgentSession]
+    """Ends a chat; what isn't answered by then isn't answered. FAILED_PRECONDITION
+    if it has ended, or the session is no chat.
+    """
 
 @_typing.type_check_only
 class AgentSessionServiceAsyncStub(AgentSessionServiceStub):
-    """The sessions of agents: what happened, what to do, who said yes, did it work."""
+    """The sessions of agents: what happened, what to do, who said yes, did it work;
+    and chats, of which only CreateAgentSession, GetAgentSession,
+    ListAgentSessions and EndAgentSession can be called: the others are
+    FAILED_PRECONDITION.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateAgentSession: _aio.UnaryUnaryMultiCallable[_agent_session_service_pb2.CreateAgentSessionRequest, _agent_session_pb2.AgentSession]  # type: ignore[assignment]
     """Starts a session (AIP-133) and answers at once; a worker goes on with it.
     FAILED_PRECONDITION if the exception isn't PENDING, ALREADY_EXISTS, naming
-    it, if the exception has a session that isn't final.
+    it, if the exception has an investigation that isn't final. A chat is ACTIVE
+    from the beginning, and an exception has as many as there are.
     """
     GetAgentSession: _aio.UnaryUnaryMultiCallable[_agent_session_service_pb2.GetAgentSessionRequest, _agent_session_pb2.AgentSession]  # type: ignore[assignment]
     """Answers one session with its actions (AIP-131)."""
@@ -118,9 +132,17 @@ class AgentSessionServiceAsyncStub(AgentSessionServiceStub):
     CANCELLED; what has left here already ends as it ends, or as UNKNOWN.
     FAILED_PRECONDITION if the session is final.
     """
+    EndAgentSession: _aio.UnaryUnaryMultiCallable[_agent_session_service_pb2.EndAgentSessionRequest, _agent_session_pb2.AgentSession]  # type: ignore[assignment]
+    """Ends a chat; what isn't answered by then isn't answered. FAILED_PRECONDITION
+    if it has ended, or the session is no chat.
+    """
 
 class AgentSessionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The sessions of agents: what happened, what to do, who said yes, did it work."""
+    """The sessions of agents: what happened, what to do, who said yes, did it work;
+    and chats, of which only CreateAgentSession, GetAgentSession,
+    ListAgentSessions and EndAgentSession can be called: the others are
+    FAILED_PRECONDITION.
+    """
 
     @_abc_1.abstractmethod
     def CreateAgentSession(
@@ -130,7 +152,8 @@ class AgentSessionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_agent_session_pb2.AgentSession, _abc.Awaitable[_agent_session_pb2.AgentSession]]:
         """Starts a session (AIP-133) and answers at once; a worker goes on with it.
         FAILED_PRECONDITION if the exception isn't PENDING, ALREADY_EXISTS, naming
-        it, if the exception has a session that isn't final.
+        it, if the exception has an investigation that isn't final. A chat is ACTIVE
+        from the beginning, and an exception has as many as there are.
         """
 
     @_abc_1.abstractmethod
@@ -201,6 +224,16 @@ class AgentSessionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Cancels a session, which stops within a second. What was not begun is
         CANCELLED; what has left here already ends as it ends, or as UNKNOWN.
         FAILED_PRECONDITION if the session is final.
+        """
+
+    @_abc_1.abstractmethod
+    def EndAgentSession(
+        self,
+        request: _agent_session_service_pb2.EndAgentSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_session_pb2.AgentSession, _abc.Awaitable[_agent_session_pb2.AgentSession]]:
+        """Ends a chat; what isn't answered by then isn't answered. FAILED_PRECONDITION
+        if it has ended, or the session is no chat.
         """
 
 def add_AgentSessionServiceServicer_to_server(servicer: AgentSessionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

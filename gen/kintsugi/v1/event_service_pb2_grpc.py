@@ -73,6 +73,10 @@ class EventServiceServicer:
 
     def CreateEvent(self, request, context):
         """Adds a message of the caller's to a thread (AIP-133).
+
+        In the thread of a chat, an agent answers it: that needs the feature
+        `agent_ai`, and counts among the calls an hour that start agent work. After
+        the chat has ended it is FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,12 @@ class EventServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EventServiceAsyncStub: ...
     CreateEvent: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.CreateEventRequest, _event_pb2.Event]
-    """Adds a message of the caller's to a thread (AIP-133)."""
+    """Adds a message of the caller's to a thread (AIP-133).
+
+    In the thread of a chat, an agent answers it: that needs the feature
+    `agent_ai`, and counts among the calls an hour that start agent work. After
+    the chat has ended it is FAILED_PRECONDITION.
+    """
     GetEvent: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.GetEventRequest, _event_pb2.Event]
     """Answers one event (AIP-131), with what there is of it so far while it is
     being generated.
@@ -77,7 +82,12 @@ class EventServiceAsyncStub(EventServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateEvent: _aio.UnaryUnaryMultiCallable[_event_service_pb2.CreateEventRequest, _event_pb2.Event]  # type: ignore[assignment]
-    """Adds a message of the caller's to a thread (AIP-133)."""
+    """Adds a message of the caller's to a thread (AIP-133).
+
+    In the thread of a chat, an agent answers it: that needs the feature
+    `agent_ai`, and counts among the calls an hour that start agent work. After
+    the chat has ended it is FAILED_PRECONDITION.
+    """
     GetEvent: _aio.UnaryUnaryMultiCallable[_event_service_pb2.GetEventRequest, _event_pb2.Event]  # type: ignore[assignment]
     """Answers one event (AIP-131), with what there is of it so far while it is
     being generated.
@@ -119,7 +129,12 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_service_pb2.CreateEventRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_pb2.Event, _abc.Awaitable[_event_pb2.Event]]:
-        """Adds a message of the caller's to a thread (AIP-133)."""
+        """Adds a message of the caller's to a thread (AIP-133).
+
+        In the thread of a chat, an agent answers it: that needs the feature
+        `agent_ai`, and counts among the calls an hour that start agent work. After
+        the chat has ended it is FAILED_PRECONDITION.
+        """
 
     @_abc_1.abstractmethod
     def GetEvent(

@@ -15,6 +15,12 @@ Candidate = Guide | Past
 
 _LONGEST_TITLE = 120
 
+_ALTERNATIVES = 3
+"""How many further candidates are told."""
+
+_LEAST = 0.3
+"""How sure one of these is at least."""
+
 
 def candidates(guides: Sequence[Guide], past: Sequence[Past]) -> list[Candidate]:
     """Surest first; a guide entry before what was once done, and what may resolve by itself first.
@@ -35,6 +41,12 @@ def _by_confidence(guides: Sequence[Guide], past: Sequence[Past]) -> list[Candid
 def chosen(known: Sequence[Candidate]) -> Candidate | None:
     """The first, if it is sure enough."""
     return known[0] if known and known[0].confidence >= SURE else None
+
+
+def others(known: Sequence[Candidate], best: Candidate | None) -> list[pb.Analysis.Workflow]:
+    """The nearest beside the best that are worth reading, surest first."""
+    told = [each for each in known if each is not best and each.confidence >= _LEAST]
+    return [workflow(each) for each in told[:_ALTERNATIVES]]
 
 
 def workflow(candidate: Candidate) -> pb.Analysis.Workflow:

@@ -14,16 +14,10 @@ from server.domain.description import guess_group
 from server.domain.failure_kinds import kind_of
 from server.operations.conclusion import Conclusion
 from server.sessions.reasoners import narrative, systemic
-from server.sessions.reasoners.choice import Candidate, candidates, chosen, selected, workflow
+from server.sessions.reasoners.choice import Candidate, candidates, chosen, others, selected
 from server.sessions.reasoners.findings import Guide, Past, Pattern
 from server.sessions.reasoners.labels import labels, systems
 from server.sessions.reasoners.proposals import proposed
-
-_ALTERNATIVES = 3
-"""How many further candidates are told."""
-
-_LEAST = 0.3
-"""How sure one of these is at least."""
 
 _KIND_KNOWN, _NOTHING_KNOWN = 0.2, 0.1
 """How sure an analysis is that knows only the kind of failure, or not even that."""
@@ -84,7 +78,6 @@ def conclude(found: Findings) -> Conclusion:
 
 def _analysis(found: Findings, known: Sequence[Candidate], best: Candidate | None) -> pb.Analysis:
     is_systemic = systemic.is_systemic(found.pattern, found.occurrences)
-    others = [each for each in known if each is not best and each.confidence >= _LEAST]
     return pb.Analysis(
         root_cause=narrative.root_cause(found.message, best),
         impact=narrative.impact(found.session, found.exception, found.pattern),
@@ -95,7 +88,7 @@ def _analysis(found: Findings, known: Sequence[Candidate], best: Candidate | Non
         confidence=_confidence(found.message, known),
         investigation_outcome=_outcome(best),
         selected_workflow=selected(best, known) if best else None,
-        alternative_workflows=[workflow(each) for each in others[:_ALTERNATIVES]],
+        alternative_workflows=others(known, best),
         remediation_target=found.exception.run if found.exception else found.session.signal.title,
         detected_labels=labels(found.message, found.extra),
     )

@@ -9,10 +9,10 @@ from typing import Any
 from kintsugi.v1 import exception_pb2
 
 from server.domain.fingerprint import masked
-from server.operations.conclusion import Conclusion
+from server.operations.conclusion import Answer, Conclusion
 from server.sessions.reasoner import Subject, Work
 from server.sessions.reasoners import narrative, systemic
-from server.sessions.reasoners.choice import candidates, chosen
+from server.sessions.reasoners.choice import candidates, chosen, others
 from server.sessions.reasoners.conclusion import Findings, conclude, dealt_with
 from server.sessions.reasoners.findings import Finding, Guide, Past, Pattern
 from server.sessions.reasoners.recall import Recall, Sought
@@ -39,6 +39,14 @@ class GuideReasoner:
         work.think("choice", narrative.thought(best, list(found.past)))
         return conclude(found)
 
+    def answer(self, subject: Subject, question: str, work: Work) -> Answer:
+        """What is known to help, by the same rules; a question of no automation is of all."""
+        recall = Recall(self._store, Sought.by_question(subject, question))
+        guides, past = _looked_for(recall, question[:_TOLD], work)
+        known = candidates(guides, past)
+        best = chosen(known)
+        return Answer(narrative.answer(best, others(known, best)))
+
     def _findings(self, subject: Subject, work: Work) -> Findings:
         sought = Sought.of(subject)
         recall = Recall(self._store, sought)
@@ -48,17 +56,14 @@ class GuideReasoner:
         )
         seen = Pattern.of(pattern)
         work.think("pattern-read", _thought(seen, subject))
-        guides = work.tool(
-            "guides", "Look for guide entries that fit", what, _all_plain(recall.guides)
-        )
-        past = work.tool("past", "Look for what helped before", what, _all_plain(recall.past))
-        return Findings(
-            subject.session,
-            subject.exception,
-            seen,
-            [Guide.of(each) for each in guides],
-            [Past.of(each) for each in past],
-        )
+        guides, past = _looked_for(recall, what, work)
+        return Findings(subject.session, subject.exception, seen, guides, past)
+
+
+def _looked_for(recall: Recall, what: str, work: Work) -> tuple[list[Guide], list[Past]]:
+    guides = work.tool("guides", "Look for guide entries that fit", what, _all_plain(recall.guides))
+    past = work.tool("past", "Look for what helped before", what, _all_plain(recall.past))
+    return [Guide.of(each) for each in guides], [Past.of(each) for each in past]
 
 
 def _plain(find: Callable[[], Finding]) -> Callable[[], Any]:

@@ -3,6 +3,8 @@
 What is true is decided elsewhere; here it is said.
 """
 
+from collections.abc import Iterable, Sequence
+
 from kintsugi.v1 import agent_session_pb2 as pb
 from kintsugi.v1 import exception_pb2
 from kintsugi.v1.automation_stage_pb2 import (
@@ -12,7 +14,7 @@ from kintsugi.v1.automation_stage_pb2 import (
 
 from server.domain.failure_kinds import kind_of
 from server.domain.names import RunName
-from server.sessions.reasoners.choice import Candidate, title
+from server.sessions.reasoners.choice import Candidate, title, workflow
 from server.sessions.reasoners.findings import Guide, Past, Pattern
 
 _STAGES = {
@@ -25,6 +27,11 @@ _OUTCOMES = {
     pb.Analysis.OUTCOME_NO_WORKFLOW: "The cause is known, but nothing that helps.",
     pb.Analysis.OUTCOME_INCONCLUSIVE: "Too little is known; a person has to look into it.",
 }
+
+_NOT_SURE = "Nothing that is known fits for sure. The nearest, with how sure each is to help:"
+_NOTHING_KNOWN = (
+    "I know nothing about that: no guide entry in use and no past resolution reads like it."
+)
 
 
 def root_cause(message: str, best: Candidate | None) -> str:
@@ -99,11 +106,31 @@ def _selected(analysis: pb.Analysis) -> str:
 
 
 def _alternatives(analysis: pb.Analysis) -> str:
-    listed = "\n".join(
-        f"- {each.title} (`{each.workflow}`, {each.confidence:.2f}): {each.rationale}"
-        for each in analysis.alternative_workflows
-    )
+    listed = _listed(analysis.alternative_workflows)
     return f"**Also looked at:**\n\n{listed}" if listed else ""
+
+
+def _listed(workflows: Iterable[pb.Analysis.Workflow]) -> str:
+    return "\n".join(
+        f"- {each.title} (`{each.workflow}`, {each.confidence:.2f}): {each.rationale}"
+        for each in workflows
+    )
+
+
+def answer(best: Candidate | None, nearest: Sequence[pb.Analysis.Workflow]) -> str:
+    """What is answered to a question, in CommonMark: the best, what is nearest, or that nothing
+    is known."""
+    if best is None:
+        listed = _listed(nearest)
+        return f"{_NOT_SURE}\n\n{listed}" if listed else _NOTHING_KNOWN
+    what = workflow(best)
+    known = best.note if isinstance(best, Past) else best.steps
+    parts = [
+        f"**{what.title}** (`{what.workflow}`, {what.confidence:.2f}): {what.rationale}.",
+        f"**Root cause:** {best.root_cause}" if isinstance(best, Guide) and best.root_cause else "",
+        known or "It doesn't say what to do.",
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def thought(best: Candidate | None, past: list[Past]) -> str:

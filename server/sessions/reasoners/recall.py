@@ -5,7 +5,7 @@ What is concluded from it is said in `conclusion.py`.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -34,7 +34,10 @@ _LONGEST_STEPS = 4_000
 
 @dataclass(frozen=True)
 class Sought:
-    """What is looked for: a message, and whose it is; the ids are empty for a signal."""
+    """What is looked for: a message, and whose it is; the ids are empty for a signal.
+
+    A question is about the `failure` of that message, which it stands before.
+    """
 
     workspace: str
     parent: WorkspaceName
@@ -42,6 +45,8 @@ class Sought:
     automation: str = ""
     exception: str = ""
     at: datetime | None = None
+    failure: str = ""
+    is_question: bool = False
 
     @classmethod
     def of(cls, subject: Subject) -> "Sought":
@@ -56,10 +61,22 @@ class Sought:
             to_datetime(subject.exception.create_time.ToMicroseconds()),
         )
 
+    @classmethod
+    def by_question(cls, subject: Subject, question: str) -> "Sought":
+        """What a question is about: the exception of its chat, or what it says itself."""
+        about = cls.of(subject)
+        failure, message = about.message or question, f"{question}\n{about.message}".strip()
+        return replace(about, message=message, failure=failure, is_question=True)
+
+    @property
+    def is_anywhere(self) -> bool:
+        """Whether it is of no automation, so that none is another."""
+        return self.is_question and not self.automation
+
     def parameters(self) -> dict[str, Any]:
         return {
             "workspace": self.workspace,
-            "fingerprint": fingerprint(self.message),
+            "fingerprint": fingerprint(self.failure or self.message),
             "automation": self.automation,
             "exception": self.exception,
             "at": self.at,
@@ -102,7 +119,8 @@ class Recall:
             Past(name=self._exception(id), note=note, is_same=True, times=times)
             for id, note, times in same
         ]
-        others = self._all(knowledge.PAST)
+        anywhere = self._sought.is_anywhere
+        others = self._all(knowledge.PAST_ANYWHERE if anywhere else knowledge.PAST)
         known += [Past(name=self._exception(id), note=note) for id, _, note in others]
         messages = ["" for _ in same] + [message for _, message, _ in others]
         return ranked_past(self._sought.message, messages, known)[:_ANSWERED]
@@ -130,7 +148,7 @@ class Recall:
     def _guide(self, row: Row, worked: Counter[str], failed: Counter[str]) -> Guide:
         id, automation, is_same, title, root_cause, steps, notes, content, *action = row
         action_type, parameters, risk, self_resolving, connector, revision = action
-        is_own = automation == self._sought.automation
+        is_own = self._sought.is_anywhere or automation == self._sought.automation
         return Guide(
             name=f"{self._sought.parent}/automations/{automation}/guideEntries/{id}",
             title=title,

@@ -42,6 +42,10 @@ agent_sessions = Table(
     column("analysis", LargeBinary),
     column("error", Text),
     column("note", Text),
+    column("kind", SmallInteger),
+    column("title", Text),
+    column("context", LargeBinary),
+    column("summary", Text),
     column("prompt_token_count", BigInteger),
     column("completion_token_count", BigInteger),
     time("expire_time", nullable=True),
@@ -54,6 +58,7 @@ agent_sessions = Table(
     Column("lease_until", TIMESTAMP(timezone=True), info={MASKED: True}),
     Column("attempts", SmallInteger, nullable=False, info={MASKED: True}),
     Column("analyse_until", TIMESTAMP(timezone=True), info={MASKED: True}),
+    Column("answered", BigInteger, nullable=False, info={MASKED: True}),
     PrimaryKeyConstraint("workspace", "id"),
     Index("agent_sessions_newest", "workspace", "create_time", "id"),
     Index("agent_sessions_state", "workspace", "state", "create_time", "id"),
@@ -68,14 +73,15 @@ agent_sessions = Table(
     # Workers take from all workspaces: the longest due are found without asking each of them.
     Index("agent_sessions_longest_due", "due_time", postgresql_where=DUE_SESSION),
 )
-"""A session, and who works on it. `signal` and `analysis` are serialised messages, empty if there
-is none; `exception`, `automation` and `run` are ids, empty if it is about a signal; `note` is that
-of who approved.
+"""A session, and who works on it. `signal`, `analysis` and `context` are serialised messages, empty
+if there is none; `exception`, `automation` and `run` are ids, empty if it is about no exception;
+`note` is that of who approved.
 
 `due_time` is when a worker has to look at it: every session that isn't final has one, and one that
 is, as long as an action of it is EXECUTING. `lease` is the worker's that does, until `lease_until`;
-`attempts` is how often it was taken without getting anywhere; an analysis that has begun must be
-over by `analyse_until`, whoever goes on with it. All of these are database time.
+`attempts` is how often it was taken without getting anywhere; an analysis, or an answer, that has
+begun must be over by `analyse_until`, whoever goes on with it. All of these are database time. Of a
+chat, `answered` is the event of the last message that was.
 """
 
 session_steps = Table(

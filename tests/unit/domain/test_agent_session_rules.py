@@ -8,6 +8,7 @@ from server.domain.names import WorkspaceName
 
 WORKSPACE = WorkspaceName("local", "default")
 EXCEPTION = f"{WORKSPACE}/exceptions/x"
+CHAT = AgentSession.KIND_CHAT
 SIGNAL = {"title": "PaymentBatchFailed", "message": "3 of 40 payments failed"}
 
 
@@ -25,6 +26,12 @@ SIGNAL = {"title": "PaymentBatchFailed", "message": "3 of 40 payments failed"}
         ({"exception": EXCEPTION, "agent": "agents/a/b"}, ["agent"]),
         ({"exception": EXCEPTION, "agent": "agents/-"}, ["agent"]),
         ({"agent": "x"}, ["exception", "agent"]),
+        ({"signal": SIGNAL, "title": "x", "context": {}}, ["title", "context"]),
+        ({"kind": CHAT}, []),
+        ({"kind": CHAT, "exception": EXCEPTION, "title": "x", "context": {}}, []),
+        ({"kind": CHAT, "signal": SIGNAL, "start": AgentSession.START_AUTO}, ["signal", "start"]),
+        ({"kind": CHAT, "exception": EXCEPTION.replace("default", "other")}, ["exception"]),
+        ({"kind": CHAT, "agent": "agents/other"}, ["agent"]),
     ],
 )
 def test_a_session_is_about_one_thing_and_an_agents(given: dict, fields: list[str]) -> None:
