@@ -100,10 +100,11 @@ def _inserting(url: str) -> Write:
     """Inserts the row alone, in a transaction of its own."""
     connection: psycopg.Connection[Any] = psycopg.connect(url, autocommit=True)
     connection.adapters.register_dumper(dict, JsonbDumper)
+    cursor = psycopg.RawCursor(connection)
     workspace = _workspace(Database(url, connections=1), url)
 
     def write(exception: pb.Exception) -> None:
-        connection.execute(_INSERT.text, _INSERT.parameters(_row(workspace, exception)))
+        cursor.execute(_INSERT.text, _INSERT.parameters(_row(workspace, exception)))
 
     return write
 
