@@ -16,9 +16,9 @@ _DIALECT = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-unt
 class Query:
     """One statement: its text, and the values of the parameters that are part of it.
 
-    The parameters stand in it as PostgreSQL has them, `$1`: psycopg would look for its own in every
-    text that is longer than 4096 bytes, each time. It is compiled when it is first used: no process needs all that there are, and that would be a
-    fifth of its start.
+    The parameters stand in it as PostgreSQL has them, `$1`: in a text of more than 4096 bytes
+    psycopg would look for its own each time. It is compiled when it is first used: no process needs
+    all that there are, and that would be a fifth of its start.
     """
 
     def __init__(self, statement: ClauseElement) -> None:
