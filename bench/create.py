@@ -30,8 +30,8 @@ from server.operations.thread_messages import about_raising, thread_name
 from server.resources.exception import EXCEPTION
 from server.store.changes import change_parameters
 from server.store.connection import Database
-from server.store.events import one_given, one_parameters
-from server.store.exceptions import raise_and_tell_statement
+from server.store.events import one_parameters
+from server.store.exceptions import RAISED, raise_and_tell_statement
 from server.store.notifier import Notifier
 from server.store.query import Query
 from server.store.store import Store
@@ -40,12 +40,8 @@ from server.store.tables import exceptions
 WRITERS = 8
 UNIT = "creates/s"
 
-_COLUMNS = (
-    *("workspace", "id", "automation", "run", "start_byte", "end_byte", "message"),
-    *("execution_id", "stage", "identity", "state", "group", "assignee", "extra"),
-)
-_INSERT = Query(insert(exceptions).values({name: bindparam(name) for name in _COLUMNS}))
-_RAISE = raise_and_tell_statement(_COLUMNS, EXCEPTION.columns, one_given())
+_INSERT = Query(insert(exceptions).values({name: bindparam(name) for name in RAISED}))
+_RAISE = raise_and_tell_statement(EXCEPTION.columns)
 
 Write = Callable[[pb.Exception], object]
 
@@ -100,10 +96,11 @@ def _inserting(url: str) -> Write:
     """Inserts the row alone, in a transaction of its own."""
     connection: psycopg.Connection[Any] = psycopg.connect(url, autocommit=True)
     connection.adapters.register_dumper(dict, JsonbDumper)
+    cursor = psycopg.RawCursor(connection)
     workspace = _workspace(Database(url, connections=1), url)
 
     def write(exception: pb.Exception) -> None:
-        connection.execute(_INSERT.text, _INSERT.parameters(_row(workspace, exception)))
+        cursor.execute(_INSERT.text, _INSERT.parameters(_row(workspace, exception)))
 
     return write
 

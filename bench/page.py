@@ -57,7 +57,7 @@ def _bare_rate(stage: Stage, after: pb.Exception, expected: list[pb.Exception]) 
     return count / SECONDS
 
 
-def _statement(connection: psycopg.Connection[Any], after: pb.Exception) -> tuple[str, Any]:
+def _statement(connection: psycopg.Connection[Any], after: pb.Exception) -> tuple[bytes, Any]:
     """The server's own statement for the rows behind `after`."""
     resource = EXCEPTION
     statements = Statements(
@@ -79,8 +79,8 @@ def _statement(connection: psycopg.Connection[Any], after: pb.Exception) -> tupl
     return query.text, query.parameters(bounds)
 
 
-def _page(connection: psycopg.Connection[Any], text: str, bounds: Any) -> bytes:
-    rows = connection.execute(text, bounds).fetchall()
+def _page(connection: psycopg.Connection[Any], text: bytes, bounds: Any) -> bytes:
+    rows = psycopg.RawCursor(connection).execute(text, bounds).fetchall()
     response = service.ListExceptionsResponse()
     for found in rows:
         EXCEPTION.read(response.exceptions.add, WORKSPACE, found)

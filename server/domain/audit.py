@@ -24,7 +24,11 @@ _SECRETS = re.compile(
 _HINTS = ("pass", "pwd", "secret", "token", "credential", "auth", "bearer", "cookie", "key")
 """One of these is in every name that is a secret's: without one, a text needs no closer look."""
 
+_HINT_IN_NAME = re.compile(rf'(?:{"|".join(_HINTS)})(?:[^"\\]|\\.)*+"\s*:')
+"""In a name of JSON: `KeyError` in a value is none."""
+
 _MASK = "***"
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 class Refused(NamedTuple):
@@ -87,7 +91,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _may_have_secret_word(lower: str) -> bool:
-    return any(hint in lower for hint in _HINTS)
+    return any(hint in lower for hint in _HINTS) and _HINT_IN_NAME.search(lower) is not None
 
 
 def _has_secret_word(text: str) -> bool:
@@ -96,5 +100,5 @@ def _has_secret_word(text: str) -> bool:
 
 def link(previous: bytes, content: Sequence[Any]) -> bytes:
     """The hash of an entry: SHA-256 of the hash before it and of its content as a JSON array."""
-    text = json.dumps(content, separators=(",", ":"))
+    text = _ENCODER.encode(content)
     return hashlib.sha256(previous + text.encode()).digest()

@@ -3,13 +3,11 @@
 Which fields are required, and how large they may be, is declared in the protos.
 """
 
-from collections.abc import Mapping
-
 from kintsugi.v1 import exception_pb2 as pb
 
 from server.domain.errors import Violation
 from server.domain.exception_groups import GROUPS
-from server.domain.names import ExceptionGroupName, RunName, WorkspaceName
+from server.domain.names import ExceptionGroupName, WorkspaceName
 
 MAX_EXTRA_BYTES = 256 * 1024
 
@@ -20,12 +18,12 @@ def violations(workspace: WorkspaceName, exception: pb.Exception) -> list[Violat
         *_run_violations(workspace, exception.run),
         *_location_violations(exception.location.start_byte, exception.location.end_byte),
         *_group_violations(workspace, exception.group),
-        *_extra_violations(exception.extra),
+        *_extra_violations(exception),
     ]
 
 
 def _run_violations(workspace: WorkspaceName, run: str) -> list[Violation]:
-    if RunName.parse(run).parent == workspace:
+    if run.startswith(f"{workspace}/"):
         return []
     return [("run", f"must be a run of the workspace of the exception, {workspace}")]
 
@@ -38,7 +36,10 @@ def _location_violations(start: int, end: int) -> list[Violation]:
     return []
 
 
-def _extra_violations(extra: Mapping[str, str]) -> list[Violation]:
+def _extra_violations(exception: pb.Exception) -> list[Violation]:
+    extra = exception.extra
+    if exception.ByteSize() <= MAX_EXTRA_BYTES:  # quicker, and never less
+        return []
     size = sum(len(key.encode()) + len(value.encode()) for key, value in extra.items())
     if size <= MAX_EXTRA_BYTES:
         return []

@@ -23,7 +23,6 @@ from server.operations.thread_messages import (
     Columns,
     about_raising,
     tell_changed,
-    tell_raised,
     thread_name,
 )
 from server.resources.collection import Also, Collection
@@ -31,7 +30,7 @@ from server.resources.exception import EXCEPTION
 from server.store.changes import MutationRequest, change_parameters, once
 from server.store.connection import Transaction
 from server.store.errors import Duplicate
-from server.store.events import append_parameters, many_given, one_given, one_parameters
+from server.store.events import one_parameters
 from server.store.exceptions import (
     PENDING_INDEX,
     PENDING_TWIN,
@@ -44,13 +43,8 @@ from server.store.topics import thread_topic
 
 Exceptions = Collection[pb.Exception, ExceptionName]
 
-_RAISED_COLUMNS = (
-    *("workspace", "id", "automation", "run", "start_byte", "end_byte", "message"),
-    *("execution_id", "stage", "identity", "state", "group", "assignee", "extra"),
-)
-_RAISE_ALL = raise_all_statement(_RAISED_COLUMNS, EXCEPTION.columns)
-_RAISE_AND_TELL = raise_and_tell_statement(_RAISED_COLUMNS, EXCEPTION.columns, one_given())
-_RAISE_AND_TELL_MORE = raise_and_tell_statement(_RAISED_COLUMNS, EXCEPTION.columns, many_given())
+_RAISE_ALL = raise_all_statement(EXCEPTION.columns)
+_RAISE_AND_TELL = raise_and_tell_statement(EXCEPTION.columns)
 
 
 def create(exceptions: Exceptions, request: service.CreateExceptionRequest) -> pb.Exception:
@@ -59,14 +53,14 @@ def create(exceptions: Exceptions, request: service.CreateExceptionRequest) -> p
     _check(parent, {"exception": request.exception})
     store, raised = exceptions.store, request.exception
     workspace = store.workspace_key(parent)
-    thread = thread_name(raised.run)
 
     def work() -> pb.Exception:
         recording = change_parameters(request, f"{parent}/exceptions")
-        statement, telling = _telling_of(thread, about_raising(raised))
-        [row] = store.database.all(statement, _row(workspace, raised) | recording | telling)
-        store.notifier.announce(thread_topic(workspace, thread))
-        return EXCEPTION.read(pb.Exception, str(parent), row)
+        row = _row(workspace, raised)
+        statement, parameters = _raising(row, _said(row, raised))
+        [stored] = store.database.all(statement, parameters | recording)
+        store.notifier.announce(thread_topic(workspace, thread_name(raised.run)))
+        return EXCEPTION.read(pb.Exception, str(parent), stored)
 
     def repeat(names: Sequence[str]) -> pb.Exception:
         return exceptions.get(ExceptionName.parse(names[0]))
@@ -85,22 +79,23 @@ def batch_create(
     store = exceptions.store
     workspace = store.workspace_key(parent)
     rows = [_row(workspace, exception) for exception in raised]
+    said = [_said(rows[index], exception) for index, exception in enumerate(raised)]
     steps = _steps([row["identity"] for row in rows])
     order = list(chain.from_iterable(steps))
 
     def work() -> list[pb.Exception]:
         parameters = [
-            raise_all_parameters([rows[index] for index in indexes])
+            raise_all_parameters(
+                [rows[index] for index in indexes],
+                list(chain.from_iterable(said[index] for index in sorted(indexes))),
+            )
             | change_parameters(request, f"{parent}/exceptions", is_first=indexes is steps[0])
             for indexes in steps
         ]
         with store.database.transaction() as transaction:
-            rows_stored = transaction.each(_RAISE_ALL, parameters)
-            answers = [EXCEPTION.read(pb.Exception, str(parent), row) for row in rows_stored]
-            stored = _reordered(answers, order)
-            topics = tell_raised(transaction, workspace, list(zip(raised, stored, strict=True)))
-        store.notifier.announce(*topics)
-        return stored
+            stored = transaction.each(_RAISE_ALL, parameters)
+        store.notifier.announce(*{thread_topic(workspace, each[0]["thread"]) for each in said})
+        return _reordered([EXCEPTION.read(pb.Exception, str(parent), row) for row in stored], order)
 
     def repeat(names: Sequence[str]) -> list[pb.Exception]:
         return _reordered([exceptions.get(ExceptionName.parse(name)) for name in names], order)
@@ -158,10 +153,10 @@ def unarchive(exceptions: Exceptions, request: service.UnarchiveExceptionRequest
         raise AlreadyExists(twin or name, message) from error
 
 
-def _telling_of(thread: str, events: Sequence[Columns]) -> tuple[Query, dict[str, Any]]:
-    if len(events) > 1:
-        return _RAISE_AND_TELL_MORE, append_parameters(thread, events)
-    return _RAISE_AND_TELL, one_parameters(thread, events[0])
+def _raising(row: dict[str, Any], said: Sequence[Columns]) -> tuple[Query, dict[str, Any]]:
+    if len(said) > 1:
+        return _RAISE_ALL, raise_all_parameters([row], said)
+    return _RAISE_AND_TELL, row | one_parameters(said[0]["thread"], said[0])
 
 
 class _Transition(MutationRequest, Protocol):
@@ -182,30 +177,34 @@ def _telling(exceptions: Exceptions, name: ExceptionName) -> Also[pb.Exception]:
 
 
 def _row(workspace: str, exception: pb.Exception) -> dict[str, Any]:
-    written = EXCEPTION.write(exception) | {
+    return EXCEPTION.write(exception) | {
         "workspace": workspace,
         "id": new_id(),
         "identity": identity(exception),
         "state": pb.EXCEPTION_STATE_PENDING,
     }
-    return {column: written[column] for column in _RAISED_COLUMNS}
+
+
+def _said(row: dict[str, Any], exception: pb.Exception) -> list[Columns]:
+    """The events about an exception, as `raise_all_parameters` takes them."""
+    place = {"identity": row["identity"], "thread": thread_name(exception.run)}
+    return [event | place for event in about_raising(exception)]
 
 
 def _steps(identities: Sequence[bytes]) -> list[list[int]]:
     """The indexes of what one statement raises, which is nothing twice.
 
-    First one alone, whose change has the request's id; then all that come for the first time, then
-    for the second … in the order of their identities, so that no two batches wait for each other.
+    First all that come for the first time, then for the second … in the order of their identities,
+    so that no two batches wait for each other.
     """
-    times: list[list[int]] = []
+    steps: list[list[int]] = []
     seen: Counter[bytes] = Counter()
     for index in sorted(range(len(identities)), key=identities.__getitem__):
         number = seen[identities[index]]
         seen[identities[index]] += 1
-        times += [[]] if number == len(times) else []
-        times[number].append(index)
-    first, *again = times
-    return [step for step in (first[:1], first[1:], *again) if step]
+        steps += [[]] if number == len(steps) else []
+        steps[number].append(index)
+    return steps
 
 
 def _reordered(exceptions: Sequence[pb.Exception], order: Sequence[int]) -> list[pb.Exception]:

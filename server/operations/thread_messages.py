@@ -4,6 +4,7 @@ It is said in the transaction of what it is about, with the lock of the thread t
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from kintsugi.v1 import event_pb2
@@ -16,7 +17,6 @@ from server.domain.names import RunAgentName, RunName
 from server.resources.event import EVENT
 from server.store.connection import Transaction
 from server.store.events import APPEND, append_parameters, local_name
-from server.store.exceptions import ASSIGNED_BY_GROUP, RAISED_AGAIN
 from server.store.topics import thread_topic
 
 _AGENT = "kai"
@@ -37,6 +37,7 @@ _SYSTEM_MESSAGE: Columns = EVENT.write(event_pb2.Event(system_message=event_pb2.
 """One that says nothing yet: its text and its exception are columns of their own."""
 
 
+@lru_cache(maxsize=1000)
 def thread_name(run: str) -> str:
     """What the table calls the thread of a run. Raises InvalidName."""
     name = RunName.parse(run)
@@ -44,34 +45,14 @@ def thread_name(run: str) -> str:
     return local_name(thread)
 
 
-def about_raising(raised: pb.Exception, stored: pb.Exception | None = None) -> list[Columns]:
-    """The events about an exception that is, or was, raised; without `stored`, as a new one."""
+def about_raising(raised: pb.Exception) -> list[Columns]:
+    """The events about an exception that is raised, the first as if it were a new one."""
     text = quoting("Raised", raised.message)
-    if stored is not None and stored.occurrence_count > 1:
-        text = RAISED_AGAIN % stored.occurrence_count
-    elif stored is not None and stored.assignee != raised.assignee:
-        text += ASSIGNED_BY_GROUP % stored.assignee
-    name = stored.name if stored else ""
-    said = [_said(text, name)]
+    said = [{**_SYSTEM_MESSAGE, "text": text, "asked": raised.assignee}]
     if output := raised.extra.get(_OUTPUT):
         result = event_pb2.ToolCallResult(tool_call_id=new_id(), result=output)
-        said.append(EVENT.write(event_pb2.Event(tool_call_result=result, exception=name)))
+        said.append(EVENT.write(event_pb2.Event(tool_call_result=result)))
     return said
-
-
-def tell_raised(
-    transaction: Transaction, workspace: str, raised: Sequence[tuple[pb.Exception, pb.Exception]]
-) -> Iterable[str]:
-    """Says what was raised, each as it was asked for and as it is stored; answers the topics."""
-    by_run: dict[str, list[Columns]] = {}
-    for asked, stored in raised:
-        by_run.setdefault(stored.run, []).extend(about_raising(asked, stored))
-    events = {thread_name(run): said for run, said in by_run.items()}
-    # In the order in which everybody locks threads.
-    transaction.each(
-        APPEND, [_parameters(workspace, name, events[name]) for name in sorted(events)]
-    )
-    return [thread_topic(workspace, name) for name in events]
 
 
 def tell_changed(

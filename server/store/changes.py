@@ -17,6 +17,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    case,
     cast,
     func,
     insert,
@@ -35,7 +36,8 @@ from server.store.topics import workspace_topic
 
 T = TypeVar("T")
 
-_GIVEN = ("principal", "token", "address", "method", "request_id", "body_digest")
+_OF_FIRST = ("request_id", "body_digest")
+_GIVEN = ("principal", "token", "address", "method", *_OF_FIRST)
 _WRITTEN = ("workspace", "resource", *_GIVEN, "before", "after")
 
 _first = changes.alias()
@@ -83,26 +85,37 @@ FURTHER: MutationRequest = _Further()
 """For a change that is part of a request of which another change carries the id."""
 
 
-def recorded(
+def recorded(  # noqa: PLR0913 (what is known of a change)
     write: Insert | Update | Delete,
     workspace: str,
+    *,
     before: Callable[[CTE], Any],
     without: Collection[str] = (),
     id: str = "id",
+    is_first: Callable[[CTE], ColumnElement[bool]] | None = None,
 ) -> tuple[CTE, CTE]:
     """Makes `write` append the change of the row it writes: the row, and the insert beside it.
 
     `workspace` is the column that names the row's workspace; `before` are the columns that
     changed with their old values, as jsonb, NULL for a row that is new; `without` are the columns
     that are too large to be kept twice, and masked ones never are; `id` is the one that ends the
-    resource's name. Needs the parameters of `change_parameters`.
+    resource's name. Of many rows the one that `is_first` has the request's id. Needs the
+    parameters of `change_parameters`.
     """
     row = write.returning(write.table).cte("row")
+    given: dict[str, ColumnElement[Any]] = {
+        name: bindparam(f"change_{name}", type_=changes.c[name].type) for name in _GIVEN
+    }
+    if is_first is not None:
+        given |= {
+            name: case((is_first(row), cast(given[name], changes.c[name].type)))
+            for name in _OF_FIRST
+        }
     masked = {column.key for column in write.table.c if column.info.get(MASKED)}
     values = {
         "workspace": row.c[workspace],
         "resource": bindparam("change_collection", type_=Text) + cast(row.c[id], Text),
-        **{name: bindparam(f"change_{name}", type_=changes.c[name].type) for name in _GIVEN},
+        **given,
         "before": before(row),
         "after": _as_json(row, {*without, *masked}),
     }

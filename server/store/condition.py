@@ -214,7 +214,7 @@ def _audit(connection: Connection) -> Finding:
 
 
 def _all(connection: Connection, query: Query) -> list[tuple[Any, ...]]:
-    return connection.execute(query.text, query.parameters({})).fetchall()
+    return psycopg.RawCursor(connection).execute(query.text, query.parameters({})).fetchall()
 
 
 def _one(connection: Connection, query: Query) -> Any:

@@ -53,9 +53,9 @@ class Connection(psycopg.Connection[Row]):
     limit_ms = 0
 
     @cached_property
-    def _cursor(self) -> psycopg.Cursor[Row]:
+    def _cursor(self) -> psycopg.RawCursor[Row]:
         """One for all statements: whoever has the connection reads a result before the next."""
-        return self.cursor()
+        return psycopg.RawCursor(self)
 
     def limit(self, seconds: float) -> None:
         """Bounds every transaction that begins from now on. Raises DeadlinePassed."""
@@ -92,13 +92,13 @@ class Transaction:
 
     def rows(self, query: Query, parameters: Parameters) -> Generator[Row]:
         """The same, read as they are taken; whoever has enough of them closes the iterator."""
-        with self._connection.cursor("rows") as cursor:
+        with psycopg.RawServerCursor(self._connection, "rows") as cursor:
             cursor.itersize = _FETCHED
             yield from cursor.execute(query.text, query.parameters(parameters))
 
     def each(self, query: Query, parameters: Sequence[Parameters]) -> list[Row]:
         """The one row that the query answers for each set of parameters, in one round trip."""
-        with self._connection.cursor() as cursor:
+        with psycopg.RawCursor(self._connection) as cursor:
             given = [query.parameters(each) for each in parameters]
             cursor.executemany(query.text, given, returning=True)
             return [row for _ in cursor.results() for row in cursor.fetchall()]

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     case,
+    collate,
     column,
     func,
     insert,
@@ -43,7 +44,7 @@ EVENT_COLUMNS = (
 BULKY = ("text", "details")
 """What the change record leaves out: it stands in the log itself, and never changes."""
 
-_GIVEN: dict[str, Any] = {
+GIVEN: dict[str, Any] = {
     "kind": SmallInteger(),
     "exception": Text(),
     "text": Text(),
@@ -134,52 +135,70 @@ def appended(workspace: ColumnElement[str], given: Given) -> tuple[CTE, Insert]:
     The row of the thread, named by the parameter `thread_name`, stays locked; it is made with its
     first event. `given` has the columns `kind`, `exception`, `text` and `details`.
     """
-    thread = _locked_thread(workspace, given.number)
+    thread = _locked(select(workspace, bindparam("thread_name", type_=Text), given.number))
     sequence = thread.c.last if given.after is None else thread.c.last - given.after
-    values: dict[str, Any] = {
-        "workspace": thread.c.workspace,
-        "thread": thread.c.id,
-        "id": sequence,
-        "completed": sequence,
-        "state": literal_column(str(COMPLETE)),
-        **given.columns,
-        "create_time": thread.c.last_time,
-        "update_time": thread.c.last_time,
-    }
+    values = _values(thread, sequence, given.columns)
     return thread, insert(events).from_select(list(values), select(*values.values()))
+
+
+def appended_to_all(workspace: ColumnElement[str], given: CTE) -> Insert:
+    """The same with events of many threads: each has the name of its `thread`, and a `number`.
+
+    The threads are locked in the order of their names, as everywhere.
+    """
+    names = select(workspace, given.c.thread, func.count()).group_by(given.c.thread)
+    thread = _locked(names.order_by(collate(given.c.thread, "C")))
+    number = func.row_number().over(partition_by=given.c.thread, order_by=given.c.number.desc())
+    sequence = thread.c.last + literal_column("1") - number
+    values = _values(thread, sequence, {name: given.c[name] for name in GIVEN})
+    rows = select(*values.values()).join_from(thread, given, thread.c.name == given.c.thread)
+    return insert(events).from_select(list(values), rows)
 
 
 def one_given() -> Given:
     """One event, by the parameters of `one_parameters`; much cheaper to send."""
-    columns = {name: bindparam(f"event_{name}", type_=kind) for name, kind in _GIVEN.items()}
+    columns = {name: bindparam(f"event_{name}", type_=kind) for name, kind in GIVEN.items()}
     return Given(literal_column("1"), columns)
 
 
 def many_given() -> Given:
     """Any number of events, by the parameters of `append_parameters`."""
-    arrays = [bindparam(f"event_{name}", type_=ARRAY(kind)) for name, kind in _GIVEN.items()]
-    names: list[Any] = [column(name, kind) for name, kind in _GIVEN.items()]
+    arrays = [bindparam(f"event_{name}", type_=ARRAY(kind)) for name, kind in GIVEN.items()]
+    names: list[Any] = [column(name, kind) for name, kind in GIVEN.items()]
     rows = func.unnest(*arrays).table_valued(*names, with_ordinality="n").render_derived()
     count = bindparam("event_count", type_=BigInteger)
-    return Given(count, {name: rows.c[name] for name in _GIVEN}, count - rows.c.n)
+    return Given(count, {name: rows.c[name] for name in GIVEN}, count - rows.c.n)
 
 
 def one_parameters(thread_name: str, columns: Mapping[str, Any]) -> dict[str, Any]:
     """What appending one event needs to know beside the workspace."""
-    return {"thread_name": thread_name, **{f"event_{name}": columns[name] for name in _GIVEN}}
+    return {"thread_name": thread_name, **{f"event_{name}": columns[name] for name in GIVEN}}
 
 
 def append_parameters(thread_name: str, columns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What appending several events needs to know beside the workspace."""
-    given = {f"event_{name}": [each[name] for each in columns] for name in _GIVEN}
+    given = {f"event_{name}": [each[name] for each in columns] for name in GIVEN}
     return {"thread_name": thread_name, "event_count": len(columns), **given}
 
 
-def _locked_thread(workspace: ColumnElement[str], count: ColumnElement[int]) -> CTE:
-    name = bindparam("thread_name", type_=Text)
-    statement = postgresql.insert(threads).from_select(
-        ["workspace", "name", "last"], select(workspace, name, count)
-    )
+def _values(
+    thread: CTE, sequence: ColumnElement[int], columns: Mapping[str, ColumnElement[Any]]
+) -> dict[str, Any]:
+    return {
+        "workspace": thread.c.workspace,
+        "thread": thread.c.id,
+        "id": sequence,
+        "completed": sequence,
+        "state": literal_column(str(COMPLETE)),
+        **columns,
+        "create_time": thread.c.last_time,
+        "update_time": thread.c.last_time,
+    }
+
+
+def _locked(counts: Any) -> CTE:
+    """The threads whose workspaces and names are selected, each with as many more sequences."""
+    statement = postgresql.insert(threads).from_select(["workspace", "name", "last"], counts)
     # The time is taken when the row is locked, not when the statement begins.
     statement = statement.on_conflict_do_update(
         index_elements=["workspace", "name"],
@@ -189,7 +208,7 @@ def _locked_thread(workspace: ColumnElement[str], count: ColumnElement[int]) -> 
         },
     )
     return statement.returning(
-        threads.c.workspace, threads.c.id, threads.c.last, threads.c.last_time
+        threads.c.workspace, threads.c.id, threads.c.name, threads.c.last, threads.c.last_time
     ).cte("thread")
 
 

@@ -4,12 +4,13 @@ What their columns mean is said in `resources/exception.py`.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    Integer,
     Text,
     and_,
     bindparam,
@@ -19,14 +20,13 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
-    true,
 )
 from sqlalchemy.dialects.postgresql import JSON, Insert, insert
 from sqlalchemy.types import TypeEngine
 
 from server.store.changes import recorded
 from server.store.counts import count_all_raised, count_raised
-from server.store.events import Given, appended
+from server.store.events import GIVEN, appended, appended_to_all, one_given
 from server.store.query import Query
 from server.store.statements import read_columns
 from server.store.tables import PENDING, exception_groups, exceptions
@@ -41,6 +41,12 @@ PENDING_TWIN = Query(
     )
 )
 
+RAISED = (
+    *("workspace", "id", "automation", "run", "start_byte", "end_byte", "message"),
+    *("execution_id", "stage", "identity", "state", "group", "assignee", "extra"),
+)
+"""The columns that are given of an exception that is raised."""
+
 _ONE: ColumnElement[int] = literal_column("1")  # as a parameter it would be sent with every call
 _EMPTY: ColumnElement[str] = literal_column("''")
 
@@ -48,66 +54,91 @@ RAISED_AGAIN = "Raised again, %s times by now."
 ASSIGNED_BY_GROUP = "\n\nAssigned to %s, the default of its group."
 
 
-def raise_all_statement(written: Sequence[str], columns: Sequence[str]) -> Query:
-    """Inserts exceptions, or counts one more occurrence of their pending twins; answers the rows.
+def raise_all_statement(columns: Sequence[str]) -> Query:
+    """Inserts exceptions, or counts one more occurrence of their pending twins, and appends what is
+    said about them to threads; answers the rows.
 
     They come in the order in which they are given, by `raise_all_parameters`; no two of them may
     be the same one. One without an assignee gets that of its group, if it has one. Recorded: of a
-    twin only its count is known as it was before.
+    twin only its count is known as it was before; the first one's change has the request's id.
     """
-    names = [name for name in written if name != "workspace"]
-    rows = func.json_to_recordset(cast(bindparam("raised", type_=Text), JSON)).table_valued(
-        *(column(name, _type(name)) for name in names)
-    )
-    given = rows.render_derived("given", with_types=True).c
     workspace = bindparam("workspace", type_=_type("workspace"))
+    given = _given("raised", {name: _type(name) for name in RAISED if name != "workspace"})
     values: dict[str, Any] = {"workspace": workspace, **given}
     values["assignee"] = _assignee(values)
-    rows_given = select(*values.values())
-    statement = insert(exceptions).from_select(list(values), rows_given)
-    row, change = _raised(statement)
+    statement = insert(exceptions).from_select(list(values), select(*values.values()))
+    first = bindparam("first", type_=_type("identity"))
+    row, change = _raised(statement, lambda row: row.c.identity == first)
     count = count_all_raised(row).cte("count")
-    return Query(select(*read_columns(row, columns)).add_cte(change, count))
+    event = appended_to_all(workspace, _said(row)).cte("event")
+    return Query(select(*read_columns(row, columns)).add_cte(change, count, event))
 
 
-def raise_all_parameters(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Columns of exceptions of one workspace."""
-    names = rows[0].keys() - {"workspace", "identity"}
-    raised = [
-        {"identity": f"\\x{row['identity'].hex()}", **{name: row[name] for name in names}}
-        for row in rows
-    ]
+def raise_all_parameters(
+    rows: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Columns of exceptions of one workspace, and of events, in the order of their threads.
+
+    Each event has the `identity` of what it is about and the `thread`'s name; the one that says
+    that an exception was raised has, as `asked`, the assignee that was asked for.
+    """
+    events = [{**event, "number": number} for number, event in enumerate(said)]
     return {
         "workspace": rows[0]["workspace"],
-        "raised": json.dumps(raised),
+        "first": rows[0]["identity"],
+        "raised": json.dumps(rows, default=_as_text),
+        "events": json.dumps(events, default=_as_text),
     }
 
 
-def raise_and_tell_statement(written: Sequence[str], columns: Sequence[str], given: Given) -> Query:
-    """The same of one exception, given by its columns, and appends events about it to a thread.
-
-    Of a twin the first one says how often it was raised, of a new one whom its group gave it to.
-    """
-    values: dict[str, Any] = {name: bindparam(name, type_=_type(name)) for name in written}
+def raise_and_tell_statement(columns: Sequence[str]) -> Query:
+    """The same of one exception, given by its columns, and one event; much cheaper to send."""
+    values: dict[str, Any] = {name: bindparam(name, type_=_type(name)) for name in RAISED}
+    asked = values["assignee"]
     values["assignee"] = _assignee(values)
     row, change = _raised(insert(exceptions).values(values))
     count = count_raised(row).cte("count")
-    is_first = true() if given.after is None else given.after == given.number - _ONE
-    is_again = and_(is_first, row.c.occurrence_count > _ONE)
-    again = func.format(_text(RAISED_AGAIN), row.c.occurrence_count)
-    text = given.columns["text"]
-    assigned = text + func.format(_text(ASSIGNED_BY_GROUP), row.c.assignee)
-    is_assigned = and_(is_first, row.c.assignee != bindparam("assignee", type_=Text))
-    told = {
-        **given.columns,
-        "exception": row.c.id,
-        "text": case((is_again, again), (is_assigned, assigned), else_=text),
-    }
-    _, rows = appended(row.c.workspace, given._replace(columns=told))
+    given = one_given()
+    told = {"exception": row.c.id, "text": _told(row, asked, given.columns["text"])}
+    _, rows = appended(row.c.workspace, given._replace(columns={**given.columns, **told}))
     return Query(select(*read_columns(row, columns)).add_cte(change, count, rows.cte("event")))
 
 
-def _raised(statement: Insert) -> tuple[CTE, CTE]:
+def _given(parameter: str, types: Mapping[str, TypeEngine[Any]]) -> Any:
+    """The columns of a parameter that is an array of objects, as JSON."""
+    columns = (column(name, kind) for name, kind in types.items())
+    array = cast(bindparam(parameter, type_=Text), JSON)
+    rows = func.json_to_recordset(array).table_valued(*columns)
+    return rows.render_derived(parameter, with_types=True).c
+
+
+def _as_text(value: bytes) -> str:
+    return f"\\x{value.hex()}"
+
+
+def _said(row: CTE) -> CTE:
+    """The events of `raise_all_parameters`, about the rows."""
+    of_place = {"identity": _type("identity"), "thread": Text(), "number": Integer()}
+    said = _given("events", {**of_place, "asked": Text(), **GIVEN})
+    columns = {**said, "exception": row.c.id, "text": _told(row, said.asked, said.text)}
+    labelled = [each.label(name) for name, each in columns.items()]
+    return select(*labelled).where(said.identity == row.c.identity).cte("said")
+
+
+def _told(row: CTE, asked: ColumnElement[str], text: ColumnElement[str]) -> ColumnElement[str]:
+    """What is said of a new one, and whom its group gave it to, or how often it was raised.
+
+    Where nothing is `asked`, which is NULL, it is another event, and its text stays.
+    """
+    again = func.format(_text(RAISED_AGAIN), row.c.occurrence_count)
+    assigned = text + func.format(_text(ASSIGNED_BY_GROUP), row.c.assignee)
+    is_again = and_(asked.is_not(None), row.c.occurrence_count > _ONE)
+    return case((is_again, again), (row.c.assignee != asked, assigned), else_=text)
+
+
+def _raised(
+    statement: Insert, is_first: Callable[[CTE], ColumnElement[bool]] | None = None
+) -> tuple[CTE, CTE]:
     """The rows that are inserted, or raised again, and the record of their changes."""
     now = func.greatest(exceptions.c.update_time, func.statement_timestamp())
     statement = statement.on_conflict_do_update(
@@ -130,6 +161,7 @@ def _raised(statement: Insert) -> tuple[CTE, CTE]:
                 ),
             )
         ),
+        is_first=is_first,
     )
 
 

@@ -80,6 +80,7 @@ _TAKE_PENDING = Query(
     )
 )
 
+_JSON = [name for name, kind in CONTENT.items() if kind == "json"]
 _SENT = {"id": "bigint", **CONTENT, "hash": "text"}
 _APPEND = Query(
     text(
@@ -237,8 +238,6 @@ def _chained(workspace: str, head: _Head, contents: Sequence[Row]) -> str:
 
 def _as_json(id: int, content: Row, hash: bytes) -> str:
     """`before` and `after` stay the very text that was hashed."""
-    fields = {"id": json.dumps(id), "hash": json.dumps(hash.hex())}
-    for name, value in zip(CONTENT, content, strict=True):
-        is_json = CONTENT[name] == "json" and value is not None
-        fields[name] = value if is_json else json.dumps(value)
-    return "{" + ",".join(f'"{name}":{value}' for name, value in fields.items()) + "}"
+    fields = dict(zip(CONTENT, content, strict=True))
+    texts = [f',"{name}":{text}' for name in _JSON if (text := fields.pop(name)) is not None]
+    return json.dumps({**fields, "id": id, "hash": hash.hex()})[:-1] + "".join(texts) + "}"

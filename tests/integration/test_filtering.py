@@ -312,7 +312,8 @@ def test_an_index_serves_the_filter(many: psycopg.Connection, text: str, index: 
     query = statements.first_page(Choice(compile_sql(text, FILTERS).where, NEWEST))
     [(workspace,)] = many.execute("SELECT uid FROM workspaces").fetchall()
     bounds = {"scope_0": workspace, "parent": WORKSPACE, "limit": 51, "skip": 0}
-    plan = many.execute(f"EXPLAIN {query.text}", query.parameters(bounds)).fetchall()
+    cursor = psycopg.RawCursor(many)
+    plan = cursor.execute(b"EXPLAIN " + query.text, query.parameters(bounds)).fetchall()
     assert index in str(plan), plan
 
 
