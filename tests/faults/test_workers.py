@@ -18,7 +18,8 @@ from server.config import Settings
 from server.launch.child import Child
 from tests.faults import worker_process
 from tests.integration.client import Client
-from tests.integration.working import Sessions, Target, states
+from tests.integration.working import Sessions, states
+from tests.targets import Holding, holding
 
 ROOT = Path(__file__).parents[2]
 LEASE = 1.0
@@ -36,10 +37,9 @@ def sessions(database: str) -> Iterator[Sessions]:
 
 
 @pytest.fixture
-def target() -> Iterator[Target]:
-    target = Target()
-    yield target
-    target.close()
+def target() -> Iterator[Holding]:
+    with holding() as target:
+        yield target
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_worker_that_is_asked_to_end_lets_go_of_its_sessions(
     assert is_free
 
 
-def _approved(sessions: Sessions, target: Target, **http: Any) -> pb.AgentSession:
+def _approved(sessions: Sessions, target: Holding, **http: Any) -> pb.AgentSession:
     sessions.connect(target, **http)
     return sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
 
