@@ -5,6 +5,8 @@
 
 import click
 
+from cli.importing import for_good
+
 
 @click.command()
 @click.option("--database-url", envvar="KINTSUGI_DATABASE_URL", required=True, help="PostgreSQL.")
@@ -14,7 +16,8 @@ import click
 )
 def migrate(*, database_url: str, recount: bool, app_role: str) -> None:
     """Bring the database's schema to the newest version."""
-    from server import database
+    with for_good():
+        from server import database
 
     try:
         database.migrate(database_url, app_role, recount=recount)

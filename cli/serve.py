@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cli.exposure import refuse_exposure
+from cli.importing import for_good
 
 _ADVICE = (
     "a server process speaks plain gRPC: leave it on loopback and let Envoy speak TLS, or say"
@@ -29,11 +30,12 @@ def serve(**flags: object) -> None:
     """Run one gRPC server process until SIGTERM or Ctrl-C."""
     # gRPC's own lines on standard error repeat what is said here.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from pydantic import ValidationError
+    with for_good():
+        from pydantic import ValidationError
 
-    from server import app
-    from server.config import Settings, wrong_values
-    from server.database import CannotRun
+        from server import app
+        from server.config import Settings, wrong_values
+        from server.database import CannotRun
 
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     try:

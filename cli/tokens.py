@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import names, private_file, roles, settings
+from cli.importing import for_good
 from cli.terminal import say
 from server.domain.names import LOCAL_OWNER
 
@@ -115,9 +116,10 @@ def owner(*, database_url: str, user: str, workspace: str, file: Path | None) ->
 
     A file that has one already, and still a good one, stays as it is.
     """
-    from server.database import CannotRun
-    from server.domain.errors import KintsugiError
-    from server.owner import owner_token
+    with for_good():
+        from server.database import CannotRun
+        from server.domain.errors import KintsugiError
+        from server.owner import owner_token
 
     try:
         kept = file.read_text().strip() if file and file.exists() else ""

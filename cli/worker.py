@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from cli.importing import for_good
+
 
 @click.command()
 @click.option("--database-url", envvar="KINTSUGI_DATABASE_URL", required=True, help="PostgreSQL.")
@@ -17,11 +19,12 @@ import click
 )
 def worker(**flags: object) -> None:
     """Run agent sessions until SIGTERM or Ctrl-C."""
-    from pydantic import ValidationError
+    with for_good():
+        from pydantic import ValidationError
 
-    from server import worker as work
-    from server.config import Settings, wrong_values
-    from server.database import CannotRun
+        from server import worker as work
+        from server.config import Settings, wrong_values
+        from server.database import CannotRun
 
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     try:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 import uuid
@@ -26,11 +27,14 @@ import psycopg
 import pytest
 
 from server.launch.child import Child
-from server.launch.postgres import Postgres
+from server.launch.postgres import DATABASE, Postgres
 from tests.identity import authorized, make_owner
 
 # A shell that started the tests in the background has Ctrl-C ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Else every process that is started would compile our modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Else every `httpx.get` would take 20 ms to load the same certificates again.
 httpx._transports.default.create_ssl_context = cache(httpx.create_ssl_context)
@@ -44,13 +48,37 @@ KINTSUGI = str(Path(sys.executable).with_name("kintsugi"))
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a first start leaves: PostgreSQL's files with a migrated database, which nobody uses.
+
+    Copies of it are quicker than first starts.
+    """
+    from server.store.migrate import migrate
+
+    with _running(tmp_path_factory.mktemp("cluster")) as server:
+        migrate(server.url())
+    return server.data
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory, cluster: Path) -> Iterator[Postgres]:
     """A running server that trades safety of the data for speed."""
     directory = tmp_path_factory.mktemp("postgres")
+    _copy(cluster, directory)
+    with _running(directory) as server:
+        yield server
+
+
+@contextmanager
+def _running(directory: Path) -> Iterator[Postgres]:
     server = Postgres(directory, directory / "postgres.log", durable=False)
     server.start()
     yield server
     server.stop()
+
+
+def _copy(cluster: Path, directory: Path) -> None:
+    subprocess.run(["cp", "-a", cluster, directory], check=True)  # files keep their owner
 
 
 @pytest.fixture
@@ -78,10 +106,7 @@ def new_database(postgres: Postgres, template: str) -> Iterator[Callable[[], str
 @pytest.fixture(scope="session")
 def template(postgres: Postgres) -> str:
     """A migrated database with an owner; others are copied from it: nothing may stay connected."""
-    from server.store.migrate import migrate
-
-    _execute(postgres, f"create database {TEMPLATE}")
-    migrate(postgres.url(TEMPLATE))
+    _execute(postgres, f"create database {TEMPLATE} template {DATABASE}")
     make_owner(postgres.url(TEMPLATE))
     return TEMPLATE
 
@@ -221,8 +246,15 @@ def until() -> Callable[[Callable[[], bool], float], bool]:
 StartUp = Callable[..., Stack]
 
 
-def _starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartUp]:
+def _starter(tmp_path_factory: pytest.TempPathFactory, cluster: Path) -> Iterator[StartUp]:
     started: list[Stack] = []
+
+    def new_data(aside: Path, *, in_use: bool) -> Path:
+        data_dir = aside / "data"
+        if in_use:
+            data_dir.mkdir(mode=0o711)
+            _copy(cluster, data_dir)
+        return data_dir
 
     def start(
         *flags: str,
@@ -232,7 +264,9 @@ def _starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartUp]:
         ready: bool = True,
     ) -> Stack:
         aside = tmp_path_factory.mktemp("up")
-        stack = Stack(data_dir or aside / "data", aside, flags, env=env, enter=enter)
+        in_use = ready and not enter and "--database-url" not in flags
+        data_dir = data_dir or new_data(aside, in_use=in_use)
+        stack = Stack(data_dir, aside, flags, env=env, enter=enter)
         started.append(stack)
         if ready:
             stack.wait_ready()
@@ -243,23 +277,24 @@ def _starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartUp]:
 
 
 @pytest.fixture(scope="session")
-def start_for_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartUp]:
-    yield from _starter(tmp_path_factory)
+def start_for_session(tmp_path_factory: pytest.TempPathFactory, cluster: Path) -> Iterator[StartUp]:
+    yield from _starter(tmp_path_factory, cluster)
 
 
 @pytest.fixture(scope="module")
-def start_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartUp]:
-    yield from _starter(tmp_path_factory)
+def start_for_module(tmp_path_factory: pytest.TempPathFactory, cluster: Path) -> Iterator[StartUp]:
+    yield from _starter(tmp_path_factory, cluster)
 
 
 @pytest.fixture
-def start_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartUp]:
+def start_up(tmp_path_factory: pytest.TempPathFactory, cluster: Path) -> Iterator[StartUp]:
     """Starts further ones for one test: `start_up("--port", "0", "--workers", "1")`.
 
     `data_dir`, `env`, `enter` (run in the child before the program) and `ready=False` (don't wait)
-    are for what the flags can't say. All are stopped after the test.
+    are for what the flags can't say; with none but `env` it isn't a first start. All are stopped
+    after the test.
     """
-    yield from _starter(tmp_path_factory)
+    yield from _starter(tmp_path_factory, cluster)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from tests.certificates import Files
 
+JSON = {"content-type": "application/json"}
+
 
 class Heard(NamedTuple):
     """A request as it arrived; `headers` have lower-case names."""
@@ -86,6 +88,32 @@ class Target:
         return Handler
 
 
+class Holding(Target):
+    """Does what it is asked, and says so with `status` once it is `free` to answer."""
+
+    def __init__(self) -> None:
+        super().__init__(self._done)
+        self.status = 200
+        self.free = threading.Event()
+        self.free.set()
+
+    @property
+    def keys(self) -> list[str]:
+        return [each.headers["idempotency-key"] for each in list(self.heard)]
+
+    @property
+    def bodies(self) -> list[Any]:
+        return [json.loads(each.body) for each in list(self.heard)]
+
+    def stop(self) -> None:
+        self.free.set()
+        super().stop()
+
+    def _done(self, _heard: Heard) -> Answered:
+        self.free.wait(20)
+        return Answered(self.status, {"done": True}, JSON)
+
+
 @contextmanager
 def serving(
     answer: Callable[[Heard], Answered] = lambda _: Answered(), tls: Files | None = None
@@ -94,10 +122,24 @@ def serving(
     target = Target(answer)
     if tls:
         target.over_tls(tls)
+    with _running(target):
+        yield target
+
+
+@contextmanager
+def holding() -> Iterator[Holding]:
+    """An HTTP server that actions are carried out on."""
+    target = Holding()
+    with _running(target):
+        yield target
+
+
+@contextmanager
+def _running(target: Target) -> Iterator[None]:
     thread = threading.Thread(target=target.serve, daemon=True)
     thread.start()
     try:
-        yield target
+        yield
     finally:
         target.stop()
         thread.join()

@@ -81,7 +81,8 @@ def _end() -> None:
 
 def _run() -> None:
     while not _over.wait(_DELAY_SECONDS):
-        _tell()
+        if _begun or _refused or _ended:
+            _tell()
 
 
 def _tell() -> None:

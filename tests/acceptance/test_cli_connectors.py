@@ -1,10 +1,8 @@
 """`kintsugi connectors …` against a running service: kept as files say, and tried on a target."""
 
 import json
-import threading
 import uuid
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +10,14 @@ import pytest
 import yaml
 
 from tests.acceptance.following import done, kintsugi
+from tests.targets import JSON, Answered, Target, serving
 
 
 @pytest.fixture
-def target() -> Iterator[HTTPServer]:
+def target() -> Iterator[Target]:
     """A system that answers 200 with what it was sent."""
-
-    class Echo(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(200)
-            self.send_header("content-type", "application/json")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Echo) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
+    with serving(lambda heard: Answered(body=heard.body.encode(), headers=JSON)) as target:
+        yield target
 
 
 @pytest.fixture
@@ -41,7 +26,7 @@ def id() -> str:
 
 
 @pytest.fixture
-def file(tmp_path: Path, target: HTTPServer, id: str) -> Path:
+def file(tmp_path: Path, target: Target, id: str) -> Path:
     path = tmp_path / "connector.yaml"
     path.write_text(
         f"action_type: {id.replace('-', '_')}\n"
@@ -49,7 +34,7 @@ def file(tmp_path: Path, target: HTTPServer, id: str) -> Path:
         "risk: RISK_LOW\n"
         "http:\n"
         "  method: POST\n"
-        f"  url: http://127.0.0.1:{target.server_port}/batches/{{batch}}\n"
+        f"  url: {target.url}/batches/{{batch}}\n"
         "  body: {batch: '{batch}'}\n"
         "  allow_private: true\n"
     )
@@ -85,7 +70,7 @@ def test_what_is_shown_can_be_edited(stack: Any, file: Path, id: str) -> None:
     assert json.loads(changed.stdout)["title"] == "Run a batch again"
 
 
-def test_a_connector_is_tried(stack: Any, file: Path, id: str, target: HTTPServer) -> None:
+def test_a_connector_is_tried(stack: Any, file: Path, id: str, target: Target) -> None:
     done(stack, "connectors", "create", id, "--file", str(file))
     words = ("connectors", "test", id, "--parameters", '{"batch": "b-7"}', "--json")
     rendered = json.loads(done(stack, *words))
@@ -93,8 +78,7 @@ def test_a_connector_is_tried(stack: Any, file: Path, id: str, target: HTTPServe
     assert "result" not in rendered
     sent = json.loads(done(stack, *words, "--send"))
     assert sent["result"]["response"]["body"] == {"batch": "b-7"}
-    target.shutdown()
-    target.server_close()
+    target.stop()
     failed = kintsugi(stack, *words, "--send")
     assert (failed.returncode, json.loads(failed.stdout)["result"]["success"]) == (1, False)
 

@@ -7,17 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.integration.working import Target
+from tests.targets import Holding, holding
 
 SAID = "waiting at most 30 s for requests to target systems that have left"
 
 
 @pytest.fixture
-def target() -> Iterator[Target]:
-    target = Target()
-    target.held.clear()
-    yield target
-    target.close()
+def target() -> Iterator[Holding]:
+    with holding() as target:
+        target.free.clear()
+        yield target
 
 
 def _post(stack: Any, path: str, **body: Any) -> dict[str, Any]:
@@ -30,7 +29,7 @@ def _get(stack: Any, name: str) -> dict[str, Any]:
     return dict(stack.http.get(f"{stack.rest}/api/v1/{name}").json())
 
 
-def _sending(stack: Any, target: Target, until: Any) -> str:
+def _sending(stack: Any, target: Holding, until: Any) -> str:
     """The name of an action whose request has left, and isn't answered yet."""
     http = {"method": "POST", "url": target.url, "body": "{}", "allow_private": True}
     path = f"{stack.workspace}/connectors?connector_id=restate"
@@ -50,7 +49,7 @@ def test_ctrl_c_waits_until_it_is_answered(start_up, target, until):
     action = _sending(first, target, until)
     first.process.send(signal.SIGINT)
     assert until(lambda: SAID in first.output.read_text(), 20)
-    target.held.set()
+    target.free.set()
     assert first.process.wait(20)
     assert first.process.code == 0
     first.wait_gone()

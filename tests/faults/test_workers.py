@@ -24,7 +24,8 @@ from tests.conftest import KINTSUGI
 from tests.faults import worker_process
 from tests.identity import TOKEN
 from tests.integration.client import Client
-from tests.integration.working import Sessions, Target, states
+from tests.integration.working import Sessions, states
+from tests.targets import Holding, holding
 
 ROOT = Path(__file__).parents[2]
 LEASE = 1.0
@@ -47,10 +48,9 @@ def sessions(client: Client) -> Sessions:
 
 
 @pytest.fixture
-def target() -> Iterator[Target]:
-    target = Target()
-    yield target
-    target.close()
+def target() -> Iterator[Holding]:
+    with holding() as target:
+        yield target
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ def test_a_run_whose_exec_is_killed_is_unknown_when_its_claim_is_over(
     assert (directory / "tries").read_text() == "try\n" * 2
 
 
-def _approved(sessions: Sessions, target: Target, **http: Any) -> pb.AgentSession:
+def _approved(sessions: Sessions, target: Holding, **http: Any) -> pb.AgentSession:
     sessions.connect(target, **http)
     return sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
 

@@ -14,7 +14,8 @@ from server.sessions import execution
 from server.sessions.reasoner import Proposed
 from server.store import attempts
 from tests.integration.client import Client
-from tests.integration.working import REPROCESS, Said, Sessions, Target, states, working
+from tests.integration.working import REPROCESS, Said, Sessions, states, working
+from tests.targets import Holding, holding
 
 NOWHERE = "http://127.0.0.1:1/{batch}"
 """Nobody listens there."""
@@ -26,10 +27,9 @@ def sessions(client: Client) -> Sessions:
 
 
 @pytest.fixture
-def target() -> Iterator[Target]:
-    target = Target()
-    yield target
-    target.close()
+def target() -> Iterator[Holding]:
+    with holding() as target:
+        yield target
 
 
 def _approved(sessions: Sessions) -> pb.AgentSession:
@@ -53,7 +53,7 @@ def _later(database: str) -> None:
 def _between_attempts(database: str, sessions: Sessions, **http: Any) -> pb.AgentSession:
     """A session whose action never left here, and is to be tried again in a minute."""
     retry = {"initial_backoff": {"seconds": 60}} | http.pop("retry", {})
-    sessions.connect(Target(), url=NOWHERE, retry=retry, **http)
+    sessions.connect(Holding(), url=NOWHERE, retry=retry, **http)
     session = _approved(sessions)
     sessions.wait_until(lambda: _attempts(database) == [("unsent", False)])
     return session
@@ -67,21 +67,21 @@ def test_a_request_in_flight_ends_before_its_worker_does(database, sessions, tar
     sessions.connect(target)
     with ExitStack() as running:
         running.enter_context(working(database, Said(REPROCESS), grace_seconds=0))
-        target.held.clear()
+        target.free.clear()
         session = _approved(sessions)
         sessions.wait_until(lambda: target.keys)
         stop = threading.Thread(target=running.pop_all().close)
     stop.start()
     stop.join(1)
     assert stop.is_alive()
-    target.held.set()
+    target.free.set()
     stop.join()
     assert states(sessions.get(session.name)) == ["SUCCEEDED"]
 
 
 def test_a_worker_waits_only_so_long_for_a_request(database, sessions, target):
     sessions.connect(target)
-    target.held.clear()
+    target.free.clear()
     with working(database, Said(REPROCESS), worker_grace_seconds=0):
         session = _approved(sessions)
         sessions.wait_until(lambda: target.keys)
@@ -90,14 +90,14 @@ def test_a_worker_waits_only_so_long_for_a_request(database, sessions, target):
 
 def test_what_is_sent_when_its_session_is_cancelled_ends_as_it_ends(database, sessions, target):
     sessions.connect(target)
-    target.held.clear()
+    target.free.clear()
     noticed = threading.Event()
     with working(database, Said(REPROCESS)):
         session = _approved(sessions)
         sessions.wait_until(lambda: target.keys)
         sessions.cancel(session.name)
         noticed.wait(1)  # and is not interrupted
-        target.held.set()
+        target.free.set()
         ended = sessions.wait_until(lambda: _ended(sessions.get(session.name)))
     assert states(ended) == ["SUCCEEDED"]
     assert ended.state == pb.AgentSession.STATE_CANCELLED
@@ -154,11 +154,11 @@ def test_what_was_cut_off_once_is_unknown_though_the_last_attempt_never_left(
     retry = {"max_attempts": 2, "initial_backoff": {"seconds": 60}}
     timeout = {"nanos": 300_000_000}
     sessions.connect(target, idempotent=True, retry=retry, timeout=timeout)
-    target.held.clear()
+    target.free.clear()
     with working(database, Said(REPROCESS)):
         session = _approved(sessions)
         sessions.wait_until(lambda: _attempts(database) == [("cut off", False)])
-        target.close()
+        target.stop()
         _later(database)
         again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
     assert states(again) == ["UNKNOWN", "PROPOSED"]

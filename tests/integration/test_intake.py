@@ -3,12 +3,11 @@
 import psycopg
 import pytest
 from kintsugi.v1 import agent_session_service_pb2 as service
-from kintsugi.v1 import guide_entry_pb2, guide_entry_service_pb2
 
 from server.operations import intake
 from server.sessions.reasoner import Proposed
 from tests.integration.client import WORKSPACE, Client, new_exception
-from tests.integration.working import Said, Sessions, working
+from tests.integration.working import Said, Sessions, self_resolving, working
 
 AUTOMATION = f"{WORKSPACE}/automations/billing"
 
@@ -36,7 +35,7 @@ def test_an_imported_past_is_read_too(database, client, sessions):
 
 
 def test_an_exception_of_a_known_kind_starts_a_session_by_itself(database, client, sessions):
-    _self_resolving(client)
+    self_resolving(client, Proposed("retry_run"))
     with working(database, Said(Proposed("manual_review"))):
         raised = client.raise_one()
         [session] = sessions.wait_until(lambda: _sessions_about(sessions, raised.name))
@@ -44,7 +43,7 @@ def test_an_exception_of_a_known_kind_starts_a_session_by_itself(database, clien
 
 
 def test_no_session_is_started_for_an_old_exception(database, client, sessions):
-    _self_resolving(client)
+    self_resolving(client, Proposed("retry_run"))
     raised = client.raise_one()
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("UPDATE exceptions SET create_time = create_time - interval '2 hours'")
@@ -54,7 +53,7 @@ def test_no_session_is_started_for_an_old_exception(database, client, sessions):
 
 
 def test_no_session_is_started_for_what_has_one(database, client, sessions):
-    _self_resolving(client)
+    self_resolving(client, Proposed("retry_run"))
     raised = client.raise_one()
     started = sessions.start(raised.name)
     with working(database, Said(Proposed("manual_review"))):
@@ -63,7 +62,7 @@ def test_no_session_is_started_for_what_has_one(database, client, sessions):
 
 
 def test_no_session_is_started_for_another_kind(database, client, sessions):
-    _self_resolving(client)
+    self_resolving(client, Proposed("retry_run"))
     with working(database, Said(Proposed("manual_review"))):
         raised = client.create(new_exception(message="ConnectionError: the disk is full"))
         sessions.wait_until(lambda: _described(client, raised.name))
@@ -73,7 +72,7 @@ def test_no_session_is_started_for_another_kind(database, client, sessions):
 def test_a_session_is_not_forgotten_when_somebody_has_the_exception_locked(
     database, client, sessions, monkeypatch
 ):
-    _self_resolving(client)
+    self_resolving(client, Proposed("retry_run"))
     start, locked = intake._start, []
 
     def start_while_locked(store, unread):
@@ -133,20 +132,3 @@ def _sessions_about(sessions: Sessions, exception: str):
     id = exception.rpartition("/")[2]
     request = service.ListAgentSessionsRequest(parent=WORKSPACE, filter=f"exception = {id}")
     return list(sessions.sessions.ListAgentSessions(request).agent_sessions)
-
-
-def _self_resolving(client: Client) -> None:
-    """An entry in use that resolves what says KeyError by itself."""
-    source = client.raise_one()
-    client.resolve(source.name)
-    entry = guide_entry_pb2.GuideEntry(
-        title="KeyError",
-        resolution_steps="Run it again",
-        source_exception=source.name,
-        action_type="retry_run",
-        self_resolving=True,
-    )
-    request = guide_entry_service_pb2.CreateGuideEntryRequest(parent=AUTOMATION, guide_entry=entry)
-    created = client.guide_entries.CreateGuideEntry(request)
-    approval = guide_entry_service_pb2.ApproveGuideEntryRequest(name=created.name)
-    client.guide_entries.ApproveGuideEntry(approval)

@@ -20,12 +20,12 @@ from tests.integration.working import (
     SECONDS,
     Said,
     Sessions,
-    Target,
     approve,
     self_resolving,
     states,
     working,
 )
+from tests.targets import Holding, holding
 
 SEEN = {"connector": "reprocess", "connector_revision": 1, "risk": RISK_MEDIUM}
 """What the approver of a guide entry saw of the connector of REPROCESS."""
@@ -37,10 +37,9 @@ def sessions(client: Client) -> Sessions:
 
 
 @pytest.fixture
-def target() -> Iterator[Target]:
-    target = Target()
-    yield target
-    target.close()
+def target() -> Iterator[Holding]:
+    with holding() as target:
+        yield target
 
 
 def test_a_session_is_analysed_and_proposes(database, sessions):
@@ -99,7 +98,7 @@ def test_what_was_proposed_anew_can_succeed(database, sessions, target):
 
 def test_what_was_cut_off_is_unknown_and_asks_a_person(database, sessions, target):
     sessions.connect(target, timeout={"nanos": 300_000_000})
-    target.held.clear()
+    target.free.clear()
     with working(database, Said(REPROCESS)):
         session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
         sessions.execute(session)
@@ -115,7 +114,7 @@ def test_what_may_be_repeated_is_under_the_same_key(database, sessions, target):
         idempotent=True,
         retry={"max_attempts": 2, "initial_backoff": {"nanos": 100_000_000}},
     )
-    target.held.clear()
+    target.free.clear()
     with working(database, Said(REPROCESS)):
         session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
         sessions.execute(session)
@@ -128,7 +127,7 @@ def test_what_may_be_repeated_is_under_the_same_key(database, sessions, target):
 def test_what_never_left_is_tried_again_and_then_failed(database, sessions, target):
     retry = {"max_attempts": 2, "initial_backoff": {"nanos": 100_000_000}}
     sessions.connect(target, retry=retry)
-    target.close()
+    target.stop()
     with working(database, Said(REPROCESS)):
         session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
         sessions.execute(session)

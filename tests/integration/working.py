@@ -1,11 +1,8 @@
-"""Workers with a reasoner of the tests', targets that they call, and what is said of sessions."""
+"""Workers with a reasoner of the tests', and what is said of sessions."""
 
-import json
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import grpc
@@ -27,6 +24,7 @@ from server.config import Settings
 from server.sessions.reasoner import Answer, Conclusion, Proposed, Subject, Work
 from server.worker import Worker
 from tests.integration.client import WORKSPACE, Client
+from tests.targets import Holding
 
 SECONDS = 20
 """What anything may take here before it counts as stuck."""
@@ -57,48 +55,6 @@ class Said:
     def _run(self, subject: Subject) -> dict[str, str]:
         self.runs.append(subject.session.name)
         return {"found": "nothing"}
-
-
-class Target:
-    """A system that actions are carried out on; it keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.keys: list[str] = []
-        self.bodies: list[Any] = []
-        self.status = 200
-        self.held = threading.Event()
-        self.held.set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def close(self) -> None:
-        self.held.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-    def _handler(target) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - `self` is the handler's
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                target.keys.append(self.headers["Idempotency-Key"])
-                target.bodies.append(json.loads(body))
-                target.held.wait(SECONDS)
-                answer = b'{"done": true}'
-                self.send_response(target.status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        return Handler
 
 
 @contextmanager
@@ -172,14 +128,14 @@ class Sessions:
             time.sleep(0.005)
         return session
 
-    def connect(self, target: Target, **http: Any) -> None:
+    def connect(self, target: Holding, **http: Any) -> None:
         """Has actions of the type `reprocess` carried out by a target."""
         request = connector_service_pb2.CreateConnectorRequest(
             parent=WORKSPACE, connector=_connector(target, **http), connector_id="reprocess"
         )
         self._client.connectors.CreateConnector(request)
 
-    def connect_anew(self, target: Target, **http: Any) -> None:
+    def connect_anew(self, target: Holding, **http: Any) -> None:
         """The same, otherwise than before."""
         request = connector_service_pb2.UpdateConnectorRequest(
             connector=_connector(target, **http), update_mask={"paths": ["http"]}
@@ -235,7 +191,7 @@ class Sessions:
         ]
 
 
-def _connector(target: Target, **http: Any) -> connector_pb2.Connector:
+def _connector(target: Holding, **http: Any) -> connector_pb2.Connector:
     request = {
         "method": "POST",
         "url": f"{target.url}/batches/{{batch}}",
