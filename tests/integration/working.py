@@ -1,6 +1,5 @@
 """Workers with a reasoner of the tests', and what is said of sessions."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +23,7 @@ from server.config import Settings
 from server.sessions.reasoner import Answer, Conclusion, Proposed, Subject, Work
 from server.worker import Worker
 from tests.integration.client import WORKSPACE, Client
+from tests.integration.waiting import moments
 from tests.targets import Holding
 
 SECONDS = 20
@@ -121,12 +121,12 @@ class Sessions:
     def wait(self, name: str, *states: str) -> pb.AgentSession:
         """The session when it has come to one of the states."""
         wanted = [pb.AgentSession.State.Value(f"STATE_{state}") for state in states]
-        deadline = time.monotonic() + SECONDS
-        while (session := self.get(name)).state not in wanted:
-            state = pb.AgentSession.State.Name(session.state)
-            assert time.monotonic() < deadline, f"{name} is still {state}: {session.error}"
-            time.sleep(0.005)
-        return session
+        for _ in moments(SECONDS):
+            session = self.get(name)
+            if session.state in wanted:
+                return session
+        state = pb.AgentSession.State.Name(session.state)
+        raise AssertionError(f"{name} is still {state}: {session.error}")
 
     def connect(self, target: Holding, **http: Any) -> None:
         """Has actions of the type `reprocess` carried out by a target."""
@@ -169,11 +169,10 @@ class Sessions:
 
     def wait_until(self, condition: Callable[[], Any]) -> Any:
         """What the condition is when it is true."""
-        deadline = time.monotonic() + SECONDS
-        while not (found := condition()):
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        return found
+        for _ in moments(SECONDS):
+            if found := condition():
+                return found
+        raise AssertionError("it never came true")
 
     def said(self, session: pb.AgentSession) -> list[str]:
         """What was said in the thread, oldest first."""
