@@ -305,7 +305,7 @@ def test_a_watched_session_goes_on_when_the_service_is_back(
     again = start_again(start_up, service)
     failed.stack = again
     failed.mend()
-    watched.type("y\n\n")
+    watched.type("y\n\n" * 20)  # it asks again as long as it doesn't reach the service
     assert watched.code() == 0, watched.shown
     assert failed.exec.process.wait(60) == 0
 
