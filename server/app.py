@@ -3,7 +3,6 @@
 The only module that knows them all.
 """
 
-import gc
 import json
 import os
 import signal
@@ -166,8 +165,6 @@ class Server:
         except RuntimeError as error:
             raise CannotRun(f"can't listen on {address}: is another server running?") from error
         self._grpc.start()
-        gc.collect()
-        gc.freeze()  # what is there now stays: looking at it again and again would hold up calls
         return port
 
     def stop(self) -> None:

@@ -30,7 +30,7 @@ _decode_json = JSONDecoder().raw_decode
 _PATIENCE_SECONDS = 5
 """How long a call waits for a connection before the database counts as unreachable."""
 
-_FETCHED = 8
+_FETCHED = 32
 """How many rows are fetched at once where few may be enough."""
 
 _CONNECTION = {
