@@ -19,14 +19,11 @@ BATCH = 250
 _BATCH_CHARACTERS = 4_000_000
 """Fewer, where they are large together: the JSON of one may have 1.5 MB, or twice that."""
 
-CONTENT: dict[str, str] = {
-    **dict.fromkeys(("type", "principal", "token", "address", "method"), "text"),
-    **dict.fromkeys(("resource", "outcome"), "text"),
-    "count": "integer",
-    **dict.fromkeys(("before", "after"), "json"),
-    "create_time": "bigint",
-}
-"""What is hashed behind the workspace and the sequence, in this order, and how it is sent."""
+CONTENT = (
+    *("type", "principal", "token", "address", "method", "resource", "outcome", "count"),
+    *("before", "after", "create_time"),
+)
+"""What is hashed behind the workspace and the sequence, in this order."""
 
 _READ_AS = {
     "before": "before::text",

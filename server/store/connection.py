@@ -5,7 +5,7 @@ What is read and written is said elsewhere in `store/`; nobody above it sees a c
 
 import select
 from bisect import bisect_left
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from json import JSONDecoder
@@ -102,6 +102,12 @@ class Transaction:
             given = [query.parameters(each) for each in parameters]
             cursor.executemany(query.text, given, returning=True)
             return [row for _ in cursor.results() for row in cursor.fetchall()]
+
+    def copy(self, statement: str, rows: Iterable[Row]) -> None:
+        """Inserts rows by `COPY … FROM STDIN`: of many, cheaper than any INSERT."""
+        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
 
 
 class Use(NamedTuple):

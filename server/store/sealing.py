@@ -4,7 +4,8 @@ What becomes an entry are the changes, in the order of followers, and `pending_a
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
@@ -14,6 +15,7 @@ from server.store.audit import BATCH, BEYOND, CONTENT, HEADS, READ, batch, diges
 from server.store.connection import Database, Row, Transaction
 from server.store.query import Query
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOCK = 0x6175646974  # "audit": one at a time seals, of all processes
 
 _TRY_LOCK = Query(text(f"SELECT pg_try_advisory_xact_lock({_LOCK})"))
@@ -80,25 +82,12 @@ _TAKE_PENDING = Query(
     )
 )
 
-_JSON = [name for name, kind in CONTENT.items() if kind == "json"]
-_SENT = {"id": "bigint", **CONTENT, "hash": "text"}
-_APPEND = Query(
+_APPEND = f"COPY audit_entries (workspace, id, hash, {', '.join(CONTENT)}) FROM STDIN"
+_SEAL = Query(
     text(
-        f"""
-        WITH given AS (
-            SELECT * FROM json_to_recordset(CAST(:entries AS json))
-                AS given ({", ".join(f"{name} {kind}" for name, kind in _SENT.items())})
-        ), entries AS (
-            INSERT INTO audit_entries (workspace, {", ".join(_SENT)})
-            SELECT CAST(:workspace AS uuid), id, type, principal, token, address, method, resource,
-                outcome, count, before, after,
-                timestamptz 'epoch' + create_time * interval '1 microsecond', decode(hash, 'hex')
-            FROM given
-        )
+        """
         INSERT INTO audit_seals (workspace, id, hash, epoch, xid, change)
-        SELECT CAST(:workspace AS uuid), id, decode(hash, 'hex'), :epoch, CAST(:xid AS xid8),
-            :change
-        FROM given ORDER BY id DESC LIMIT 1
+        VALUES (:workspace, :id, :hash, :epoch, CAST(:xid AS xid8), :change)
         RETURNING id
         """
     )
@@ -201,9 +190,12 @@ def seal(transaction: Transaction, workspace: str) -> int:
     pending = _take_pending(transaction, workspace)
     contents = [*map(_of_change, changes), *map(_of_pending, pending)]
     if contents:
+        entries = list(_chained(workspace, head, contents))
+        transaction.copy(_APPEND, entries)
+        _, id, hash, *_ = entries[-1]
         epoch, xid, change = changes[-1][:3] if changes else head[2:]
-        place = {"workspace": workspace, "epoch": epoch, "xid": xid, "change": change}
-        transaction.one(_APPEND, place | {"entries": _chained(workspace, head, contents)})
+        seal = _Head(id, hash, epoch, xid, change)
+        transaction.one(_SEAL, seal._asdict() | {"workspace": workspace})
     return len(contents)
 
 
@@ -227,17 +219,10 @@ def _of_pending(content: Row) -> Row:
     return (*said, masked(before), masked(after), create_time)
 
 
-def _chained(workspace: str, head: _Head, contents: Sequence[Row]) -> str:
-    """The entries with their places and hashes, as a JSON array."""
-    entries, previous = [], head.hash or GENESIS
+def _chained(workspace: str, head: _Head, contents: Iterable[Row]) -> Iterator[Row]:
+    """The entries with their places and hashes, as they are copied."""
+    previous = head.hash or GENESIS
     for id, content in enumerate(contents, start=head.id + 1):
         previous = digest(workspace, previous, id, content)
-        entries.append(_as_json(id, content, previous))
-    return f"[{','.join(entries)}]"
-
-
-def _as_json(id: int, content: Row, hash: bytes) -> str:
-    """`before` and `after` stay the very text that was hashed."""
-    fields = dict(zip(CONTENT, content, strict=True))
-    texts = [f',"{name}":{text}' for name in _JSON if (text := fields.pop(name)) is not None]
-    return json.dumps({**fields, "id": id, "hash": hash.hex()})[:-1] + "".join(texts) + "}"
+        *said, create_time = content
+        yield (workspace, id, previous, *said, _EPOCH + timedelta(microseconds=create_time))
