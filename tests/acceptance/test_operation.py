@@ -204,7 +204,7 @@ def test_a_forgotten_transaction_is_named_with_what_ends_it(
     with psycopg.connect(database) as forgotten:
         forgotten.execute("SELECT pg_current_xact_id()")
         [(pid,)] = forgotten.execute("SELECT pg_backend_pid()").fetchall()
-        text = condition._LONG.text.replace("secs => 30", "secs => 0")
+        text = condition._LONG.text.replace(b"secs => 30", b"secs => 0")
         monkeypatch.setattr(condition._LONG, "text", text)
         [found] = [each for each in condition.examine(database, 1) if each.what == "transactions"]
     assert found.level == "wrong"

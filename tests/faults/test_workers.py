@@ -182,7 +182,7 @@ def test_a_second_signal_ends_a_worker_that_waits_for_a_request(
     analysing = start_worker()
     session = _approved(sessions, target, timeout={"seconds": 300})
     _kill(analysing)
-    target.held.clear()
+    target.free.clear()
     ready = directory / "ready"
     worker = Child(
         "kintsugi worker",

@@ -190,7 +190,7 @@ def test_what_was_cut_off_once_is_unknown_though_it_is_refused_then(
     timeout = {"nanos": 300_000_000}
     auth = {"secret": "env:KINTSUGI_SECRET_BILLING"}
     sessions.connect(target, idempotent=True, retry=retry, timeout=timeout, auth=auth)
-    target.held.clear()
+    target.free.clear()
     with working(database, Said(REPROCESS)):
         session = _approved(sessions)
         sessions.wait_until(lambda: _attempts(database) == [("cut off", False)])

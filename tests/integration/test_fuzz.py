@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from google.protobuf.message import Message
 
+from server.domain.access_tokens import digest, new_token
 from tests.belongings import fill
 from tests.fuzz.requests import Requests
 from tests.integration.client import WORKSPACE, Client
@@ -37,7 +38,7 @@ FAULTS = {
 
 class Fuzz:
     def __init__(self, client: Client, database: str) -> None:
-        self.channel = client.channel
+        self.client = client
         self.database = database
         names = fill(client.channel, WORKSPACE, Worker(database).analyse)
         self.requests = Requests(SEED, {**names, **OWN})
@@ -54,7 +55,7 @@ class Fuzz:
                 self._call(served, self.requests.data(served))
 
     def _call(self, served: Served, request: bytes) -> None:
-        call, code = served.callable(self.channel), grpc.StatusCode.OK
+        call, code = served.callable(self.client.channel), grpc.StatusCode.OK
         try:
             for message in self._answers(call, request, is_stream=served.is_stream):
                 self.requests.learn(message)
@@ -74,9 +75,14 @@ class Fuzz:
             yield call(request, timeout=30)
 
     def restore(self) -> None:
-        """The caller may have fired, or revoked, itself."""
+        """The caller may have fired itself, or revoked its token: one that is refused stays so."""
+        token = new_token()
+        self.client = Client(self.client.port, token)
         with psycopg.connect(self.database, autocommit=True) as connection:
-            connection.execute("UPDATE access_tokens SET revoked = false WHERE id = 'tests'")
+            connection.execute(
+                "UPDATE access_tokens SET revoked = false, digest = %s WHERE id = 'tests'",
+                [digest(token)],
+            )
             connection.execute(
                 "INSERT INTO members (workspace, id, title, role) SELECT uid, 'local', '', 5"
                 " FROM workspaces WHERE id = 'default'"
@@ -101,4 +107,4 @@ def test_no_request_makes_the_server_fail(client: Client, database: str) -> None
     assert reached > calls / 5
     assert not SOAK or all(map(_reached, fuzz.codes.values()))
     fuzz.restore()
-    assert client.list().total_size > 0
+    assert fuzz.client.list().total_size > 0

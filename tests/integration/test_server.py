@@ -203,7 +203,10 @@ def test_a_database_that_was_never_migrated_is_one_clear_line(empty_database: st
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["serve", "--grpc-port", "99999", "--database-url", "postgresql:///x"], "grpc_port"),
+        (
+            ["serve", "--grpc-port", "99999", "--database-url", "postgresql:///x"],
+            "KINTSUGI_GRPC_PORT",
+        ),
         (["serve", "--database-url", "postgresql:///x?host=/nowhere"], "reach the database"),
         (["migrate", "--database-url", "nonsense"], "postgresql://"),
     ],
