@@ -35,6 +35,14 @@ FAULTS = {
     grpc.StatusCode.UNIMPLEMENTED,
 }
 
+NOT_BY_CHANCE = {
+    *("ActionService/CreateAction", "ActionService/ClaimAction", "ActionService/ReportAction"),
+    *("AgentSessionService/ExecuteActions", "AgentSessionService/RejectActions"),
+    *("ConnectorService/CreateConnector", "ConnectorService/TestConnector"),
+}
+"""What can only be done while a session waits, and a connector's whole request: random calls come
+as far as their refusals, and tests of their own further."""
+
 
 class Fuzz:
     def __init__(self, client: Client, database: str) -> None:
@@ -105,6 +113,8 @@ def test_no_request_makes_the_server_fail(client: Client, database: str) -> None
     assert not fuzz.found, (SEED, fuzz.found)
     calls, reached = (sum(map(of, fuzz.codes.values())) for of in (Counter.total, _reached))
     assert reached > calls / 5
-    assert not SOAK or all(map(_reached, fuzz.codes.values()))
+    if SOAK:
+        never = {path for path, codes in fuzz.codes.items() if not _reached(codes)}
+        assert {path.rpartition("v1.")[2] for path in never} <= NOT_BY_CHANCE
     fuzz.restore()
     assert fuzz.client.list().total_size > 0
