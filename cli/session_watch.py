@@ -15,7 +15,7 @@ from kintsugi.v1 import action_pb2, event_pb2
 from kintsugi.v1 import agent_session_pb2 as pb
 
 from cli import session_table
-from cli.choosing import chosen, proposed
+from cli.choosing import approvable, chosen, numbers, proposed
 from cli.connection import Connection
 from cli.conversation import Conversation
 from cli.errors import ServiceError
@@ -112,7 +112,7 @@ class Watch:
         elif self.asks:
             self._ask(actions)
         else:
-            say(f"to approve: {_command('approve', self.session)} --note TEXT")
+            say(f"to approve: {_approval(self.session)} --note TEXT")
 
     def _ask(self, actions: Sequence[action_pb2.Action]) -> None:
         answer = _answer(self.session)
@@ -120,12 +120,15 @@ class Watch:
             if answer == "n":
                 self._sessions.reject(self.session, actions, "")
             elif answer:
-                words = [] if answer == "y" else answer.replace(",", " ").split()
-                wanted = chosen(self.session, words, "approve")
+                words = answer.replace(",", " ").split()
+                is_all = answer == "y"
+                wanted = (
+                    approvable(self.session) if is_all else chosen(self.session, words, "approve")
+                )
                 note = click.prompt("Note, for the next time", default="", show_default=False)
                 self._sessions.approve(self.session, wanted, note)
             else:
-                say(f"later: {_command('approve', self.session)}")
+                say(f"later: {_approval(self.session)}")
         except click.ClickException as error:
             say(error.message)
             self._go_on(error)
@@ -145,15 +148,20 @@ class Watch:
 
 def _answer(session: pb.AgentSession) -> str:
     """`y`, `n`, numbers of actions, or nothing."""
-    can_be = chosen(session, (), "approve")
-    numbers = [str(1 + list(session.actions).index(each)) for each in can_be]
-    several = len(numbers) > 1
-    which = f"action{'s' if several else ''} {', '.join(numbers)}"
+    can_be = numbers(session, approvable(session))
+    several = len(can_be) > 1
+    which = f"action{'s' if several else ''} {', '.join(can_be)}"
     no = "n: reject all, which ends the session"
     how = f"[y; {no}{'; or which' if several else ''}; Enter: later]"
     answer: str = click.prompt(f"Approve {which}? {how}", default="", show_default=False)
     return {"yes": "y", "no": "n"}.get(answer.strip().lower(), answer.strip().lower())
 
 
-def _command(verb: str, session: pb.AgentSession) -> str:
-    return command_line("sessions", verb, session_table.id_line(session))
+def _approval(session: pb.AgentSession) -> str:
+    """The command that approves what is shown, and nothing that is proposed later."""
+    return command_line(
+        "sessions",
+        "approve",
+        session_table.id_line(session),
+        *numbers(session, approvable(session)),
+    )

@@ -104,7 +104,7 @@ def watch(*, session: str) -> int:
 @click.option("--note", default="", help="What was done besides, for the next time.")
 @_as_json
 def approve(*, session: str, actions: tuple[str, ...], note: str, as_json: bool) -> None:
-    """Approve actions and have them executed; without ACTION, all that can be."""
+    """Approve actions and have them executed; without ACTION, the only one that can be."""
     from cli import session_table
     from cli.choosing import chosen
     from cli.session_client import SessionClient

@@ -104,7 +104,7 @@ def _executable(opened: OpenedSession, given: Sequence[service.ChosenAction]) ->
             raise _refused(action, f"is done by a person{why}")
     exception = opened.check_waits()
     for action, why in _changed(opened, chosen, exception):
-        what = f"{action.name} is no longer what was shown ({why}), and is proposed anew"
+        what = f"{action.name} is no longer what was shown: {why}"
         raise _Changed(what).about(action.name)
     return chosen
 

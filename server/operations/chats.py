@@ -40,8 +40,12 @@ class Chats:
         )
 
     def has(self, name: AgentSessionName) -> bool:
-        """Whether a session is one. Raises NotFound."""
-        return self._sessions.sessions.get(name).kind == CHAT
+        """Whether a session is one. Raises NotFound, IllegalTransition where its thread is that
+        of its run: nobody would read here."""
+        session = self._sessions.sessions.get(name)
+        if session.thread != str(name):
+            raise IllegalTransition(f"the agent session's thread is {session.thread}").about(name)
+        return session.kind == CHAT
 
     def ask(
         self,

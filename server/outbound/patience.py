@@ -20,14 +20,15 @@ class RanOut(Exception):
 class Patience:
     """Until when an attempt may go on."""
 
-    def __init__(self, seconds: float, cancelled: threading.Event | None) -> None:
+    def __init__(self, seconds: float, *cancelled: threading.Event) -> None:
+        """Any of the events cancels it."""
         self._seconds = seconds
         self._end = time.monotonic() + seconds
         self._cancelled = cancelled
 
     def check(self) -> float:
         """What is left, at most a slice of it, in seconds. Raises RanOut."""
-        if self._cancelled is not None and self._cancelled.is_set():
+        if any(each.is_set() for each in self._cancelled):
             raise RanOut("it was cancelled")
         left = self._end - time.monotonic()
         if left <= 0:
@@ -36,7 +37,11 @@ class Patience:
 
     def part(self, count: int) -> "Patience":
         """For one of so many attempts that are left: each gets as long as the others."""
-        return Patience((self._end - time.monotonic()) / count, self._cancelled)
+        return Patience((self._end - time.monotonic()) / count, *self._cancelled)
+
+    def but_for(self, cancelled: threading.Event) -> "Patience":
+        """The same, which this event cancels too."""
+        return Patience(self._end - time.monotonic(), *self._cancelled, cancelled)
 
     def wait(self, sock: socket.socket, *, to_write: bool) -> None:
         """Until the socket can be read or written. Raises RanOut."""

@@ -66,12 +66,12 @@ def _read_file(reference: str, name: str, workspace: WorkspaceName, directory: P
 
 
 def masked(text: str, secret: str) -> str:
-    """The text without the secret, as it is and as JSON or a URL would write it."""
+    """The text without the secret, as it is and as JSON, a URL or Latin-1 would write it."""
     if not secret:
         return text
     plain, ascii = (json.dumps(secret, ensure_ascii=each)[1:-1] for each in (False, True))
-    for written in sorted(
-        {secret, plain, ascii, quote(secret), quote(secret, safe="")}, key=len, reverse=True
-    ):
+    latin = secret.encode().decode("latin-1")
+    ways = {secret, plain, ascii, latin, quote(secret), quote(secret, safe="")}
+    for written in sorted(ways, key=len, reverse=True):
         text = text.replace(written, _MASK)
     return text

@@ -25,6 +25,7 @@ from server.outbound.secrets import SecretMissing, read_secret
 
 _SAFE_TO_REPEAT = ("GET", "HEAD", "PUT", "DELETE")
 """RFC 9110, section 9.2.2."""
+_NEVER = threading.Event()
 _WITHOUT_BODY = ("GET", "HEAD", "DELETE")
 
 
@@ -48,15 +49,17 @@ class Sender:
         idempotency_key: str,
         seconds: float,
         is_dry_run: bool = False,
-        cancelled: threading.Event | None = None,
+        cancelled: threading.Event = _NEVER,
+        unwanted: threading.Event = _NEVER,
     ) -> Outcome:
         """One attempt, with what secrets the workspace has, never longer than `seconds`; a
-        cancelled one ends within 0.5 s."""
+        cancelled one ends within 0.5 s, one that is `unwanted` too, unless it has left."""
         patience = Patience(seconds, cancelled)
+        reaching = patience.but_for(unwanted)
         try:
             target = target_of(http, request.url)
             secret = self._secret(http, workspace)
-            sock = connect(target, patience, allow_private=http.allow_private)
+            sock = connect(target, reaching, allow_private=http.allow_private)
         except RenderFailed as refused:
             return Outcome(Kind.REFUSED, None, refused.what)
         except (SecretMissing, NotTrusted) as refused:
@@ -66,6 +69,8 @@ class Sender:
         added = _added(target, idempotency_key, http.auth, secret, is_dry_run=is_dry_run)
         data = _bytes(request, added)
         with closing(Line(sock, patience)) as line:
+            if unwanted.is_set():
+                return Outcome(Kind.UNSENT, None, "it was cancelled")
             return _exchanged(line, http, data, secret)
 
     def _secret(self, http: connector_pb2.HttpRequest, workspace: WorkspaceName) -> str:

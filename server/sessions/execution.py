@@ -70,6 +70,7 @@ class Execution:
             idempotency_key=action.name.rpartition("/")[2],
             seconds=timeout_seconds(sendable.http) - (time.monotonic() - begun),
             cancelled=task.stop,
+            unwanted=task.unwanted,
         )
         failpoint(AFTER_SEND_BEFORE_RESULT)
         is_to_repeat = _is_to_repeat(sendable.http, sendable.number, outcome)

@@ -23,13 +23,15 @@ class OutOfTime(Stopped):
 class Task:
     """One session that is worked on.
 
-    `stop` is set when a request that it sends has to be cut off; `is_sending` while there may be
+    `stop` is set when a request that it sends has to be cut off, `unwanted` when none is to leave
+    that hasn't left yet; `is_sending` while there may be
     one, whose end is worth being waited for.
     """
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
         self.stop = threading.Event()
+        self.unwanted = threading.Event()
         self.is_sending = False
         self._why = ""
         self._deadline = float("inf")
@@ -63,6 +65,7 @@ class Task:
             self.end("another worker has it")
         elif state in FINAL:
             self.close("it was ended")
+            self.unwanted.set()
 
     def check(self) -> None:
         """Raises Stopped if it has to stop."""

@@ -42,11 +42,11 @@ STANDING = Query(
                 SELECT FROM connectors AS carrier
                 WHERE carrier.workspace = entry.workspace
                     AND carrier.action_type = used.action_type
-                    AND carrier.update_time > used.update_time
+                    AND carrier.create_time > used.update_time
             )
         """
     )
 )
 """The action type and parameters of the version in use of an entry, if it is self-resolving and of
-the `automation` and `fingerprint`; a connector that is younger than the approval, be it one that
-was made anew with an old id and revision, ends that."""
+the `automation` and `fingerprint`; a connector that was made anew since the approval, be it with
+the old id and revision, ends that."""

@@ -44,7 +44,8 @@ from tests.identity import authorized, make_owner
 from tests.integration.client import WORKSPACE
 from tests.target_system import TargetSystem, target_system
 
-RUNS = 200 if os.environ.get("KINTSUGI_SOAK") else 20
+SOAK = "KINTSUGI_SOAK" in os.environ
+RUNS = int(os.environ.get("KINTSUGI_STORM_RUNS", "200" if SOAK else "20"))
 SEED = int(os.environ.get("KINTSUGI_STORM_SEED", "0"))
 SESSIONS = 4
 QUIET_SECONDS = 60

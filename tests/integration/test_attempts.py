@@ -219,8 +219,8 @@ def test_a_session_that_is_given_up_leaves_no_attempt_open(database, sessions, t
         session = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
     sessions.execute(session)
     _cut_off(database)
+    _give_up(database)
     with working(database, Said(REPROCESS)):
-        _give_up(database)
         failed = sessions.wait(session.name, "FAILED")
     assert states(failed) == ["UNKNOWN"]
     assert "was cut off" in failed.actions[0].result.error

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def send(url: str, sender: Sender | None = None, **options: Any) -> Outcome:
     """What came of a POST; options of the sender and fields of the connector by their names."""
     terms = {
         name: options.pop(name)
-        for name in ("seconds", "cancelled", "is_dry_run", "workspace")
+        for name in ("seconds", "cancelled", "unwanted", "is_dry_run", "workspace")
         if name in options
     }
     fields = {"method": "POST", "allow_private": True} | options
@@ -266,6 +267,30 @@ def test_a_cancelled_attempt_never_begins() -> None:
     assert target.heard == []
 
 
+def test_an_unwanted_attempt_that_has_not_left_yet_never_does() -> None:
+    unwanted = threading.Event()
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        host, port = full.getsockname()
+        with closing(socket.create_connection((host, port))):  # the only place in its queue
+            threading.Timer(0.3, unwanted.set).start()
+            outcome = send(f"http://{host}:{port}/late", seconds=100, unwanted=unwanted)
+    assert outcome.kind is Kind.UNSENT
+    assert "cancelled" in outcome.error
+
+
+def test_an_unwanted_attempt_that_has_left_ends_as_it_ends() -> None:
+    unwanted = threading.Event()
+
+    def answering(connection: socket.socket) -> None:
+        heard_all(connection)
+        unwanted.set()
+        time.sleep(0.3)
+        connection.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+
+    with raw(answering) as url:
+        assert send(url, seconds=100, unwanted=unwanted).kind is Kind.SUCCEEDED
+
+
 # What left, with nobody knowing what came of it.
 
 
@@ -492,6 +517,7 @@ def test_a_secret_of_the_environment_may_go_into_a_header_of_its_own(
         json.dumps({"was": f"Bearer {SECRET}"}).encode(),
         json.dumps({"was": SECRET}, ensure_ascii=False).encode(),
         f"you said {SECRET}, I think".encode(),
+        json.dumps({"was": SECRET.encode().decode("latin-1")}).encode(),
         b"/path?key=s3cr%22et%2F%C3%BC%2B",
         b'{"was": "s3\\u0063r\\"et\\/\\u00fc+"}',
         b"x" * 65_530 + SECRET.encode(),

@@ -9,6 +9,10 @@ SURE = 0.5
 _HALF = 0.13
 """The clearness at which a likeness of wording is worth SURE; tuned on bench/ranking.toml."""
 
+_OTHER = 0.1
+"""What the best of the others counts at least: where there is only one, it is the nearest to
+anything."""
+
 _MOST_BY_WORDING = 0.85
 _SAME_FAILURE = 0.9
 _SAME_FAILURE_ELSEWHERE = 0.7
@@ -20,7 +24,7 @@ _MOST = 0.99
 
 def by_wording(similarity: float, best_other: float) -> float:
     """Of a guide that reads alike, and of how alike the best of the others is."""
-    clearness = similarity - best_other / 2
+    clearness = similarity - max(best_other, _OTHER) / 2
     return min(clearness / (clearness + _HALF), _MOST_BY_WORDING) if clearness > 0 else 0.0
 
 

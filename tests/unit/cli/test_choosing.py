@@ -20,9 +20,15 @@ RETRY, REVIEW, OTHER = action("retry"), action("review", automated=False), actio
 SESSION = pb.AgentSession(name=NAME, actions=[RAN, RETRY, REVIEW, OTHER])
 
 
-def test_without_words_all_that_can_be_are_meant() -> None:
-    assert chosen(SESSION, (), "approve") == [RETRY, OTHER]
+def test_without_words_all_that_are_proposed_are_rejected() -> None:
     assert chosen(SESSION, (), "reject") == [RETRY, REVIEW, OTHER]
+
+
+def test_without_words_only_the_one_that_can_be_is_approved() -> None:
+    only = pb.AgentSession(name=NAME, actions=[RAN, REVIEW, OTHER])
+    assert chosen(only, (), "approve") == [OTHER]
+    with pytest.raises(click.ClickException, match="say which to approve: 2, 4;"):
+        chosen(SESSION, (), "approve")
 
 
 @pytest.mark.parametrize("word", ["2", "retry", RETRY.name])

@@ -11,7 +11,7 @@ from server.outbound.patience import Patience, RanOut
     ("seconds", "said"), [(1.94119, "2 s"), (0.3, "0.3 s"), (0.7, "0.7 s"), (29.998, "30 s")]
 )
 def test_what_was_set_is_told(seconds: float, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    patience = Patience(seconds, None)
+    patience = Patience(seconds)
     monkeypatch.setattr("time.monotonic", lambda: float("inf"))
     with pytest.raises(RanOut, match=f"^no answer came within {said}$"):
         patience.check()

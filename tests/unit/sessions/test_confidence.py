@@ -17,9 +17,14 @@ NUMBER = st.integers(0, 10_000)
 
 
 def test_what_reads_no_more_alike_than_another_is_not_sure():
-    assert by_wording(0.13, 0) == SURE
-    assert by_wording(0.13, 0.1) < SURE
+    assert by_wording(0.23, 0.2) == pytest.approx(SURE)
+    assert by_wording(0.23, 0.21) < SURE
     assert by_wording(0.1, 0.3) == 0
+
+
+def test_what_is_alone_is_no_surer_than_beside_something_little_alike():
+    assert by_wording(0.18, 0) == by_wording(0.18, 0.1) == pytest.approx(SURE)
+    assert by_wording(0.14, 0) < SURE
 
 
 def test_wording_alone_is_never_as_sure_as_the_same_failure():
