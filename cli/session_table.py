@@ -148,14 +148,27 @@ def _action_row(number: int, action: action_pb2.Action) -> Iterator[Text]:
 
 def _print_proposal(console: Console, number: int, action: action_pb2.Action) -> None:
     """What exactly is approved with it."""
-    lines = [f"{step.description} {step.api_call}".rstrip() for step in action.steps]
-    if action.HasField("request"):
-        lines.append(f"sends {action.request.method} {action.request.url}")
-        lines += [action.request.body] if action.request.body else []
-    elif action.parameters.fields:
-        lines.append(f"with {json_line(action.parameters)}")
-    for line in lines:
+    for line in _request(action) if action.HasField("request") else _steps(action):
         console.print(Text(f"  {number}: ", style="bright_black"), plain(line), sep="")
+
+
+def _request(action: action_pb2.Action) -> Iterator[str]:
+    """All of what is sent but the secret, by which connector."""
+    request = action.request
+    yield f"sends {request.method} {request.url}"
+    for name, value in sorted(request.headers.items()):
+        yield f"{name}: {value}"
+    if request.body:
+        yield request.body
+    id = action.connector.rpartition("/")[2]
+    yield f"by the connector {id}, revision {action.connector_revision}"
+
+
+def _steps(action: action_pb2.Action) -> Iterator[str]:
+    for step in action.steps:
+        yield f"{step.description} {step.api_call}".rstrip()
+    if action.parameters.fields:
+        yield f"with {json_line(action.parameters)}"
 
 
 def _state(name: str) -> Text:
