@@ -7,7 +7,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from queue import SimpleQueue
 from typing import ParamSpec
@@ -44,10 +44,7 @@ class Turn:
 
     def take(self) -> None:
         """Does the work; whoever has it done has seen to its errors."""
-        try:
-            self._work()
-        except BaseException:  # noqa: BLE001 - the thread has others to serve
-            _log.exception("a call broke off")
+        _safely(self._work)
 
     def end(self) -> None:
         self._is_over = True
@@ -55,9 +52,19 @@ class Turn:
 
     def _tell(self) -> None:
         # Two threads may be here at once; each callback is taken by one of them.
-        with suppress(IndexError):
-            while True:
-                self._told.popleft()(self)
+        while True:
+            try:
+                callback = self._told.popleft()
+            except IndexError:
+                return
+            _safely(partial(callback, self))
+
+
+def _safely(work: Callable[[], object]) -> None:
+    try:
+        work()
+    except BaseException:  # noqa: BLE001 - the thread has others to serve
+        _log.exception("a call broke off")
 
 
 class CallPool(ThreadPoolExecutor):
@@ -72,6 +79,7 @@ class CallPool(ThreadPoolExecutor):
         self.threads = threads
         self.limit = limit
         self.count = 0
+        self._is_over = False
         self._started: list[threading.Thread] = []
         self._turns: SimpleQueue[Turn | None] = SimpleQueue()
         self._lock = threading.Lock()
@@ -90,15 +98,18 @@ class CallPool(ThreadPoolExecutor):
     ) -> Turn:
         turn = Turn(partial(fn, *args, **kwargs))
         with self._lock:
-            self.count += 1
-            if len(self._started) < min(self.count, self.threads):
+            if self._is_over:
+                raise RuntimeError(f"the threads for {self.calls} have ended")
+            if len(self._started) < min(self.count + 1, self.threads):
                 self._start()
-        self._turns.put(turn)
+            self.count += 1
+            self._turns.put(turn)
         return turn
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - an executor's
         """Ends the threads once they have done what there is to do."""
         with self._lock:
+            self._is_over = True
             started = tuple(self._started)
         for _ in started:
             self._turns.put(None)
@@ -108,8 +119,8 @@ class CallPool(ThreadPoolExecutor):
     def _start(self) -> None:
         name = self.calls.replace(" ", "-")
         thread = threading.Thread(target=self._serve, name=name, daemon=True)
-        self._started.append(thread)
         thread.start()
+        self._started.append(thread)
 
     def _serve(self) -> None:
         while (turn := self._turns.get()) is not None:

@@ -38,14 +38,17 @@ class Certificate:
             raise CannotStart(f"--tls-key: {what}") from None
 
     def offer(self, directory: Path) -> None:
-        """Has Envoy read it, for the first time or again: it looks at what is moved in there."""
+        """Has Envoy read a copy, for the first time or again: it looks at what is moved in there.
+
+        As long as no other is offered, it shows that one, whatever becomes of the files.
+        """
         pair = {
-            "certificate_chain": {"filename": str(self.chain.absolute())},
-            "private_key": {"filename": str(self.key.absolute())},
-            "watched_directory": {"path": str(directory)},
+            "certificate_chain": {"inline_string": self.chain.read_text()},
+            "private_key": {"inline_string": self.key.read_text()},
         }
         secret = {"@type": f"{_TYPES}.Secret", "name": _NAME, "tls_certificate": pair}
         written = directory / f"{_NAME}.new"
+        written.touch(mode=0o600)
         written.write_text(json.dumps({"resources": [secret]}))
         written.replace(_offered(directory))
 

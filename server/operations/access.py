@@ -26,10 +26,10 @@ from server.domain.errors import (
 )
 from server.domain.ids import new_id
 from server.domain.names import AccessTokenName, MemberName, UserName, WorkspaceName
+from server.domain.timestamps import to_datetime
 from server.resources.access_token import ACCESS_TOKEN
 from server.resources.collection import Collection
 from server.resources.member import MEMBER
-from server.resources.timestamps import to_datetime
 from server.store.access import (
     ANY_OWNER,
     LOCK_WORKSPACE,

@@ -8,9 +8,9 @@ from kintsugi.v1 import event_pb2
 from kintsugi.v1.action_pb2 import Action
 
 from server.domain import action_state
+from server.domain.timestamps import set_timestamp
 from server.operations.session_turn import Turn
 from server.outbound.outcome import Kind, Outcome
-from server.resources.timestamps import set_timestamp
 from server.store import attempts
 
 _CUT_OFF = "it was cut off, and whether it was done isn't known"

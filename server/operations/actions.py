@@ -15,6 +15,7 @@ from server.domain.action_types import RETRY_RUN
 from server.domain.errors import IllegalTransition, InvalidFields
 from server.domain.json_values import plain
 from server.domain.names import ActionName, AgentSessionName
+from server.domain.timestamps import set_timestamp
 from server.operations.opened_session import AgentSessions, OpenedSession
 from server.operations.proposals import (
     MOST_BYTES,
@@ -24,7 +25,6 @@ from server.operations.proposals import (
     is_known,
     size_of,
 )
-from server.resources.timestamps import set_timestamp
 from server.store import attempts
 from server.store.actions import CLAIM, CLAIMED_BY
 from server.store.agent_sessions import DUE_WITH_CLAIM

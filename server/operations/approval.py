@@ -48,7 +48,8 @@ def execute(sessions: AgentSessions, request: service.ExecuteActionsRequest) -> 
     except _Changed as refused:
         anew = _propose_anew(sessions, name)
         names = " ".join(action.name for action in anew)
-        raise IllegalTransition(f"{refused.message}: {names}").about(refused.subject) from None
+        what = f"{refused.message}; proposed anew: {names}"
+        raise IllegalTransition(what).about(refused.subject) from None
 
 
 class _Changed(IllegalTransition):

@@ -16,11 +16,11 @@ from server.domain.agent_session_rules import CHAT, CHAT_SECONDS
 from server.domain.call import current_call
 from server.domain.errors import FeatureNotEnabled, IllegalTransition
 from server.domain.names import AgentSessionName, WorkspaceName
+from server.domain.timestamps import set_timestamp
 from server.operations.agent_starts import AgentStarts
 from server.operations.opened_session import AgentSessions, OpenedSession
 from server.resources.collection import Collection
 from server.resources.event import EVENT
-from server.resources.timestamps import set_timestamp
 from server.resources.workspace import WORKSPACE
 from server.store.changes import FURTHER, change_parameters, once
 from server.store.events import CREATE, local_name

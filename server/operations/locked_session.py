@@ -4,6 +4,7 @@ it, and what is then said in its thread.
 Who does it, and what else they need, is in `opened_session.py` and `session_turn.py`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -13,13 +14,13 @@ from kintsugi.v1 import agent_session_pb2 as pb
 
 from server.domain import action_state, agent_session_state
 from server.domain.names import ActionName, AgentSessionName, ExceptionName
+from server.domain.timestamps import set_timestamp
 from server.operations.proposals import Proposed, propose
 from server.operations.session_thread import about_action, about_session, tell
 from server.resources.action import ACTION
 from server.resources.agent_session import AGENT_SESSION
 from server.resources.collection import Collection
 from server.resources.exception import EXCEPTION
-from server.resources.timestamps import set_timestamp
 from server.store import attempts
 from server.store.actions import of_session_statement
 from server.store.changes import FURTHER, MutationRequest
@@ -50,7 +51,7 @@ class Sessions:
         )
 
 
-class LockedSession:
+class LockedSession(ABC):
     """A session, as it is now. Locks are taken in the order in which everybody takes them: the
     session, its actions, its exception, and the thread last, when all is done."""
 
@@ -73,9 +74,9 @@ class LockedSession:
         self._said: list[event_pb2.Event] = []
 
     @property
+    @abstractmethod
     def now(self) -> int:
         """The database's time, in microseconds since 1970."""
-        raise NotImplementedError
 
     @cached_property
     def actions(self) -> dict[str, action_pb2.Action]:

@@ -15,8 +15,8 @@ from server.domain.access import MANAGE_TOKENS
 from server.domain.call import current_call
 from server.domain.errors import Violation
 from server.domain.names import AccessTokenName, WorkspaceName
+from server.domain.timestamps import set_timestamp
 from server.resources.resource import Make, Resource, Seen
-from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
 from server.store.store import Store
 from server.store.tables import access_tokens

@@ -14,8 +14,8 @@ import filters
 from filters import Bool, Enum, ResourceId, ResourceName, Schema, Timestamp
 from server.domain.errors import Violation
 from server.domain.names import ActionName, AgentSessionName, AnyAgentSessionName, WorkspaceName
+from server.domain.timestamps import set_timestamp, to_datetime
 from server.resources.resource import Make, Resource
-from server.resources.timestamps import set_timestamp, to_datetime
 from server.store.connection import Row
 from server.store.statements import Key
 from server.store.store import Store

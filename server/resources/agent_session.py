@@ -14,8 +14,8 @@ from filters import Enum, Int64, ResourceId, ResourceName, Schema, Timestamp
 from server.domain.agent_session_rules import CHAT
 from server.domain.errors import Violation
 from server.domain.names import AgentSessionName, WorkspaceName
+from server.domain.timestamps import set_timestamp, to_datetime
 from server.resources.resource import Make, Resource
-from server.resources.timestamps import set_timestamp, to_datetime
 from server.store.connection import Row
 from server.store.store import Store
 from server.store.tables import agent_sessions

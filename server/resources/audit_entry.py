@@ -11,8 +11,8 @@ import filters
 from filters import Int64, Schema, Timestamp
 from server.domain.errors import NotFound, Violation
 from server.domain.names import AuditEntryName, WorkspaceName
+from server.domain.timestamps import set_timestamp
 from server.resources.resource import Make, Resource
-from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
 from server.store.statements import Key
 from server.store.store import Store

@@ -14,8 +14,8 @@ from filters import Enum, Schema, Timestamp
 from server.domain.connector_rules import violations
 from server.domain.errors import Violation
 from server.domain.names import ConnectorName, WorkspaceName
+from server.domain.timestamps import set_timestamp
 from server.resources.resource import Make, Resource
-from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
 from server.store.statements import Key
 from server.store.store import Store

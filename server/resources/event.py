@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Text, bindparam, func, literal_column
 from filters import Enum, ResourceId, Schema, Timestamp
 from server.domain.errors import NotFound, Violation
 from server.domain.names import EventName, ThreadName, WorkspaceName
+from server.domain.timestamps import set_timestamp
 from server.resources.resource import Make, Resource
-from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
 from server.store.events import EVENT_COLUMNS, text_so_far, thread_id, thread_workspace
 from server.store.statements import Key

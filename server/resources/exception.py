@@ -15,8 +15,8 @@ from filters import Enum, Int64, Map, Message, ResourceId, ResourceName, Schema,
 from server.domain.errors import Violation
 from server.domain.exception_rules import violations
 from server.domain.names import ExceptionName, RunName, WorkspaceName
+from server.domain.timestamps import set_timestamp
 from server.resources.resource import Make, Resource
-from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
 from server.store.counts import COUNTED, DAY_COUNTED, DIMENSIONS
 from server.store.store import Store

@@ -10,8 +10,8 @@ from kintsugi.v1 import exception_group_pb2 as pb
 from server.domain.errors import Violation
 from server.domain.exception_groups import GROUP_TEXTS
 from server.domain.names import ExceptionGroupName, WorkspaceName
+from server.domain.timestamps import set_timestamp
 from server.resources.resource import Make, Resource
-from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
 from server.store.statements import Key
 from server.store.store import Store

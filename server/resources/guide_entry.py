@@ -33,8 +33,8 @@ from server.domain.names import (
     GuideEntryName,
     WorkspaceName,
 )
+from server.domain.timestamps import set_timestamp
 from server.resources.resource import Make, Resource
-from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
 from server.store.statements import Key
 from server.store.store import Store

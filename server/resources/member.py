@@ -11,8 +11,8 @@ import filters
 from filters import Enum, Schema, Timestamp
 from server.domain.errors import Violation
 from server.domain.names import MemberName, WorkspaceName
+from server.domain.timestamps import set_timestamp
 from server.resources.resource import Make, Resource
-from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
 from server.store.store import Store
 from server.store.tables import members

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.types import TypeEngine
 
 from server.domain.errors import PageTokenInvalid
-from server.resources.timestamps import to_datetime
+from server.domain.timestamps import to_datetime
 
 _CHECKSUM_BYTES = 12
 _DAMAGED = "is damaged; use next_page_token as it was answered"

@@ -13,9 +13,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from server.domain.call import current_call
 from server.domain.errors import Violation
 from server.domain.names import OrganizationName, WorkspaceName
+from server.domain.timestamps import set_timestamp
 from server.domain.workspace_rules import violations
 from server.resources.resource import Make, Resource, Seen
-from server.resources.timestamps import set_timestamp
 from server.store.connection import Row
 from server.store.store import Store
 from server.store.tables import workspaces

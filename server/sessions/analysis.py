@@ -14,7 +14,8 @@ from server.sessions.reasoner import Reasoner, Subject
 from server.sessions.task import OutOfTime, Task
 from server.store.leases import Lease
 
-_MOST_ATTEMPTS = 5
+MOST_ATTEMPTS = 5
+"""How often an analysis, or an answer, is begun."""
 
 
 class Analysis:
@@ -30,8 +31,8 @@ class Analysis:
 
         Raises Stopped, Superseded, LeaseLost, and whatever the reasoner does, which is tried again.
         """
-        if standing.held.attempts >= _MOST_ATTEMPTS:
-            error = f"the analysis was begun {_MOST_ATTEMPTS} times, and never came to its end"
+        if standing.held.attempts >= MOST_ATTEMPTS:
+            error = f"the analysis was begun {MOST_ATTEMPTS} times, and never came to its end"
             session_progress.fail(self._desk, task.lease, error)
             return False
         session, left = standing.session, standing.held.analysis_left

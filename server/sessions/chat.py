@@ -9,12 +9,10 @@ from server.operations import session_chat
 from server.operations.session_chat import Message
 from server.operations.session_progress import Standing
 from server.operations.session_turn import Desk
-from server.sessions.analysis import subject_of
+from server.sessions.analysis import MOST_ATTEMPTS, subject_of
 from server.sessions.journal import Journal
 from server.sessions.reasoner import Reasoner
 from server.sessions.task import OutOfTime, Task
-
-_MOST_ATTEMPTS = 5
 
 
 class Chat:
@@ -33,8 +31,8 @@ class Chat:
         message = session_chat.next_message(self._desk, task.lease, self._seconds)
         if message is None:
             return False
-        if standing.held.attempts > _MOST_ATTEMPTS:
-            error = f"the answer was begun {_MOST_ATTEMPTS} times, and never came to its end"
+        if standing.held.attempts > MOST_ATTEMPTS:
+            error = f"the answer was begun {MOST_ATTEMPTS} times, and never came to its end"
             session_chat.give_up(self._desk, task.lease, message, error)
             return True
         try:

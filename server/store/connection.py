@@ -35,6 +35,7 @@ _FETCHED = 32
 
 _CONNECTION = {
     "application_name": "kintsugi",
+    "client_encoding": "utf8",  # whatever the environment or the database says
     "connect_timeout": _PATIENCE_SECONDS,
     # A machine that is gone says nothing: without these, calls would wait for it for ever.
     "keepalives_idle": 10,

@@ -33,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from server.domain.timestamps import EPOCH
 from server.store.tables import (
     exception_count_deltas,
     exception_counts,
@@ -67,10 +68,9 @@ def _counted(rollup: Table, names: Collection[str]) -> Subquery:
 COUNTED = _counted(exception_counts, DIMENSIONS)
 DAY_COUNTED = _counted(exception_day_counts, ("day", "state"))
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = timedelta(days=1) // _MICROSECOND
-_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 
 
 class Span(NamedTuple):
@@ -142,7 +142,7 @@ def total_of(span: Span, workspace: ColumnElement[str]) -> Any:
 
 
 def _rows_between(one: int, other: int, span: Span, workspace: Any) -> ColumnElement[int]:
-    low, high = (_EPOCH + _MICROSECOND * min(each, _LAST) for each in sorted((one, other)))
+    low, high = (EPOCH + _MICROSECOND * min(each, _LAST) for each in sorted((one, other)))
     c = exceptions.c
     rows = select(func.count()).select_from(exceptions)
     among = rows.where(c.workspace == workspace, c.create_time >= low, c.create_time < high)

@@ -5,17 +5,16 @@ What becomes an entry are the changes, in the order of followers, and `pending_a
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
 from server.domain.audit import CALL_REFUSED, GENESIS, Last, Refused, entry_type, masked
+from server.domain.timestamps import to_datetime
 from server.store.audit import BATCH, BEYOND, CONTENT, HEADS, READ, batch, digest
 from server.store.connection import Database, Row, Transaction
 from server.store.query import Query
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOCK = 0x6175646974  # "audit": one at a time seals, of all processes
 
 _TRY_LOCK = Query(text(f"SELECT pg_try_advisory_xact_lock({_LOCK})"))
@@ -225,4 +224,4 @@ def _chained(workspace: str, head: _Head, contents: Iterable[Row]) -> Iterator[R
     for id, content in enumerate(contents, start=head.id + 1):
         previous = digest(workspace, previous, id, content)
         *said, create_time = content
-        yield (workspace, id, previous, *said, _EPOCH + timedelta(microseconds=create_time))
+        yield (workspace, id, previous, *said, to_datetime(create_time))

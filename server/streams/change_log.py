@@ -5,7 +5,7 @@ A position is (epoch, transaction, id): the order in which changes are known to 
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from operator import attrgetter
 from time import monotonic
@@ -16,6 +16,7 @@ from kintsugi.v1.exception_service_pb2 import WatchExceptionsResponse
 
 from server.domain.errors import CursorExpired
 from server.domain.names import WorkspaceName
+from server.domain.timestamps import EPOCH
 from server.resources.exception import EXCEPTION
 from server.store.connection import Database, Row
 from server.store.following import LAST_ID, NEW_CHANGES, PAGE_BYTES, PAGE_ROWS, SCAN_ROWS
@@ -38,7 +39,6 @@ _NOW: Position = (2**31 - 1, 0, 0)
 """Behind all changes."""
 
 _SOONEST_SECONDS, _LATEST_SECONDS = 0.01, 0.2
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TIMES = ("create_time", "update_time", "last_occurrence_time")
 
@@ -202,4 +202,4 @@ def _parameters(following: Sequence[tuple[ChangeLog, Position]]) -> dict[str, An
 
 
 def _microseconds(time: str) -> int:
-    return (datetime.fromisoformat(time) - _EPOCH) // _MICROSECOND
+    return (datetime.fromisoformat(time) - EPOCH) // _MICROSECOND

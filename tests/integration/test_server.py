@@ -104,6 +104,16 @@ def test_dead_database_connections_are_replaced_unnoticed(client: Client, databa
     assert client.resolve(name).state == pb.EXCEPTION_STATE_RESOLVED
 
 
+def test_texts_are_kept_whatever_encoding_the_environment_asks_for(
+    monkeypatch: pytest.MonkeyPatch, start_server: StartServer
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    client = start_server()
+    raised = client.raise_one(message="größer → kleiner", extra={"host": "bücher → 1"})
+    assert client.get(raised.name) == raised
+    assert raised.extra["host"] == "bücher → 1"
+
+
 def test_an_unreachable_database_is_said_so(start_server: StartServer, tmp_path: Path) -> None:
     client = start_server(database_url=f"postgresql:///nothing?host={tmp_path}")
     with pytest.raises(grpc.RpcError) as error:

@@ -13,7 +13,7 @@ from typing import Any
 from server.domain.action_state import FAILED, UNKNOWN
 from server.domain.fingerprint import fingerprint
 from server.domain.names import AutomationName, ExceptionName, WorkspaceName
-from server.resources.timestamps import to_datetime
+from server.domain.timestamps import to_datetime
 from server.sessions.reasoner import Subject
 from server.sessions.reasoners.findings import Guide, Past, Pattern
 from server.sessions.reasoners.ranking import ranked, ranked_past
