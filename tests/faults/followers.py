@@ -152,7 +152,7 @@ def log_of(stack: Any, thread: str) -> list[str]:
         url = f"{stack.rest}/api/v1/{thread}/events"
         try:
             answer = stack.http.get(url, params=parameters, timeout=30)
-        except httpx.ConnectError:  # Envoy is not back yet
+        except (httpx.NetworkError, httpx.RemoteProtocolError):  # Envoy ends, or is not back yet
             time.sleep(0.2)
             continue
         if answer.status_code == 503:  # what broke is not whole again yet
