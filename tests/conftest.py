@@ -5,6 +5,7 @@ Everything is real; each xdist worker has its own.
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -30,8 +31,10 @@ from server.launch.child import Child
 from server.launch.postgres import DATABASE, Postgres
 from tests.identity import authorized, make_owner
 
-# A shell that started the tests in the background has Ctrl-C ignored, and children inherit that.
+# A shell that started the tests in the background has Ctrl-C ignored, and nohup SIGHUP; children
+# inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Else every process that is started would compile our modules again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -299,15 +302,18 @@ def start_up(tmp_path_factory: pytest.TempPathFactory, cluster: Path) -> Iterato
 
 @pytest.fixture
 def free_ports() -> Callable[[int], int]:
-    """Finds the first of some consecutive ports that are free right now."""
+    """Finds the first of some consecutive ports that are free right now.
+
+    They are below those that the system gives to whoever asks for any: none is taken before a
+    test comes to use it.
+    """
 
     def find(count: int) -> int:
         while True:
-            with ExitStack() as held:
-                first = held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-                with suppress(OSError, OverflowError):
-                    for port in range(first + 1, first + count):
-                        held.enter_context(socket.create_server(("127.0.0.1", port)))
-                    return int(first)
+            first = random.randrange(10_000, 30_000)
+            with suppress(OSError), ExitStack() as held:
+                for port in range(first, first + count):
+                    held.enter_context(socket.create_server(("127.0.0.1", port)))
+                return first
 
     return find

@@ -14,8 +14,9 @@ import pytest
 
 
 @pytest.fixture
-def taken_port() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+def taken_port(free_ports) -> Iterator[int]:
+    """The one before it is free."""
+    with socket.create_server(("127.0.0.1", free_ports(2) + 1)) as server:
         yield server.getsockname()[1]
 
 
