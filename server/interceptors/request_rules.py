@@ -3,7 +3,7 @@
 Rules between fields belong to the domain.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from google.api import field_behavior_pb2 as behavior
@@ -29,8 +29,11 @@ from server.interceptors.resource_patterns import (
 _LANGUAGES = ("filter", "order_by")
 """Fields whose text is checked by the package `filters`, which says what is wrong and where."""
 
-Check = Callable[[Any, str], Iterable[Violation]]
-"""Takes a value and its path in the request, answers what is wrong with it."""
+Check = Callable[[Any], Sequence[Violation]]
+"""Takes a value and answers what is wrong with it, by paths within it: `.field`, `[0]`, or none.
+
+Where nothing is wrong, which is nearly always, no path is made.
+"""
 
 
 class RequestRules:
@@ -42,7 +45,7 @@ class RequestRules:
 
     def violations(self, request: Message) -> list[Violation]:
         """All that is wrong with the request, by paths of fields; empty when nothing is."""
-        return list(self._check(request, ""))
+        return [(path.removeprefix("."), what) for path, what in self._check(request)]
 
 
 class _Context:
@@ -70,17 +73,23 @@ class _Context:
 
 def _message_check(message: Descriptor, context: _Context) -> Check:
     checks = [
-        (field.name, check)
+        (f".{field.name}", check)
         for field in message.fields
         if (check := _field_check(field, context)) is not None
     ]
 
-    def check_all(value: Message, path: str) -> Iterator[Violation]:
-        prefix = f"{path}." if path else ""
-        for name, check in checks:
-            yield from check(value, prefix + name)
+    def check_all(value: Message) -> Sequence[Violation]:
+        found: list[Violation] = []
+        for step, check in checks:
+            if wrong := check(value):
+                found += _within(step, wrong)
+        return found
 
     return check_all
+
+
+def _within(step: str, found: Iterable[Violation]) -> list[Violation]:
+    return [(step + path, what) for path, what in found]
 
 
 def _field_check(field: FieldDescriptor, context: _Context) -> Check | None:
@@ -90,14 +99,15 @@ def _field_check(field: FieldDescriptor, context: _Context) -> Check | None:
         return None
     is_required = _is_required(field, behaviors, context)
     check_value = _value_check(field, context)
-    name = field.name
+    if check_value is _nothing and not is_required:
+        return None
+    missing = [("", "is required")] if is_required else ()
+    name, has_presence = field.name, field.has_presence
 
-    def check(holder: Message, path: str) -> Iterator[Violation]:
+    def check(holder: Message) -> Sequence[Violation]:
         value = getattr(holder, name)
-        if holder.HasField(name) if field.has_presence else value:
-            yield from check_value(value, path)
-        elif is_required:
-            yield path, "is required"
+        is_there = holder.HasField(name) if has_presence else value
+        return check_value(value) if is_there else missing
 
     return check
 
@@ -140,7 +150,7 @@ def _single_check(field: FieldDescriptor, context: _Context, max_bytes: int) -> 
 
 def _googles_check(message: Descriptor, max_bytes: int) -> Check:
     if message.full_name == Struct.DESCRIPTOR.full_name:
-        return lambda struct, path: struct_violations(struct, path, max_bytes)
+        return lambda struct: list(struct_violations(struct, "", max_bytes))
     return _SPANS.get(message.full_name, _nothing)
 
 
@@ -157,21 +167,23 @@ def _name_patterns(field: FieldDescriptor, context: _Context) -> Patterns:
 
 
 def _text_check(max_bytes: int, patterns: Patterns) -> Check:
-    def check(text: str, path: str) -> Iterator[Violation]:
+    def check(text: str) -> Sequence[Violation]:
         if "\0" in text:
-            yield path, "contains a NUL character"
-        elif patterns and not fits(text, patterns):
-            yield path, f"{text[:100]!r} doesn't have the form {closest(text, patterns)}"
-        elif max_bytes and len(text) * 4 > max_bytes and len(text.encode()) > max_bytes:
-            yield path, f"has {len(text.encode())} bytes; at most {max_bytes} are allowed"
+            return [("", "contains a NUL character")]
+        if patterns and not fits(text, patterns):
+            return [("", f"{text[:100]!r} doesn't have the form {closest(text, patterns)}")]
+        if max_bytes and len(text) * 4 > max_bytes and len(text.encode()) > max_bytes:
+            return [("", f"has {len(text.encode())} bytes; at most {max_bytes} are allowed")]
+        return ()
 
     return check
 
 
 def _enum_check(enum: EnumDescriptor) -> Check:
-    def check(number: int, path: str) -> Iterator[Violation]:
-        if number not in enum.values_by_number:
-            yield path, f"{number} is no value of {enum.name}"
+    known = frozenset(enum.values_by_number)
+
+    def check(number: int) -> Sequence[Violation]:
+        return () if number in known else [("", f"{number} is no value of {enum.name}")]
 
     return check
 
@@ -179,11 +191,12 @@ def _enum_check(enum: EnumDescriptor) -> Check:
 def _json_check(what: str) -> Check:
     """For what has no JSON outside of its range."""
 
-    def check(value: Timestamp | Duration, path: str) -> Iterator[Violation]:
+    def check(value: Timestamp | Duration) -> Sequence[Violation]:
         try:
             value.ToJsonString()
         except ValueError:
-            yield path, what
+            return [("", what)]
+        return ()
 
     return check
 
@@ -199,31 +212,34 @@ _SPANS = {
 
 
 def _list_check(single: Check, max_items: int) -> Check:
-    def check(values: Any, path: str) -> Iterator[Violation]:
-        yield from _count_check(len(values), max_items, path)
+    def check(values: Any) -> Sequence[Violation]:
+        found = _too_many(len(values), max_items)
         for index, value in enumerate(values):
-            yield from single(value, f"{path}[{index}]")
+            if wrong := single(value):
+                found += _within(f"[{index}]", wrong)
+        return found
 
     return check
 
 
 def _map_check(key_check: Check, value_check: Check, max_items: int) -> Check:
-    def check(entries: Any, path: str) -> Iterator[Violation]:
-        yield from _count_check(len(entries), max_items, path)
+    def check(entries: Any) -> Sequence[Violation]:
+        found = _too_many(len(entries), max_items)
         for key, value in entries.items():
-            at = f"{path}[{str(key)[:50]!r}]"
-            yield from key_check(key, at)
-            yield from value_check(value, at)
+            if wrong := [*key_check(key), *value_check(value)]:
+                found += _within(f"[{str(key)[:50]!r}]", wrong)
+        return found
 
     return check
 
 
-def _count_check(count: int, max_items: int, path: str) -> Iterator[Violation]:
-    if max_items and count > max_items:
-        yield path, f"has {count} entries; at most {max_items} are allowed"
+def _too_many(count: int, max_items: int) -> list[Violation]:
+    if not max_items or count <= max_items:
+        return []
+    return [("", f"has {count} entries; at most {max_items} are allowed")]
 
 
-def _nothing(_value: Any, _path: str) -> Iterable[Violation]:
+def _nothing(_value: Any) -> Sequence[Violation]:
     return ()
 
 

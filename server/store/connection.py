@@ -8,13 +8,11 @@ from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
-from json import JSONDecoder
 from typing import Any, NamedTuple
 
+import orjson
 import psycopg
-from psycopg.abc import Buffer
-from psycopg.adapt import Loader
-from psycopg.types.json import JsonbDumper
+from psycopg.types.json import JsonbDumper, set_json_dumps, set_json_loads
 from psycopg_pool import ConnectionPool
 
 from server.domain.call import remaining_seconds
@@ -24,8 +22,6 @@ from server.store.query import Query
 
 Row = tuple[Any, ...]
 Parameters = Mapping[str, Any]
-
-_decode_json = JSONDecoder().raw_decode
 
 _PATIENCE_SECONDS = 5
 """How long a call waits for a connection before the database counts as unreachable."""
@@ -206,12 +202,5 @@ def connect_apart(url: str) -> psycopg.Connection[Row]:
 
 def _configure(connection: psycopg.Connection[Any]) -> None:
     connection.adapters.register_dumper(dict, JsonbDumper)
-    connection.adapters.register_loader("json", _JsonLoader)
-    connection.adapters.register_loader("jsonb", _JsonLoader)
-
-
-class _JsonLoader(Loader):
-    """psycopg's own guesses the encoding of every value first, and looks for blanks around it."""
-
-    def load(self, data: Buffer) -> Any:
-        return _decode_json(str(data, "utf-8"))[0]
+    set_json_dumps(orjson.dumps, connection)
+    set_json_loads(orjson.loads, connection)

@@ -3,10 +3,10 @@
 What their columns mean is said in `resources/exception.py`.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     CTE,
     ColumnElement,
@@ -86,8 +86,8 @@ def raise_all_parameters(
     return {
         "workspace": rows[0]["workspace"],
         "first": rows[0]["identity"],
-        "raised": json.dumps(rows, default=_as_text),
-        "events": json.dumps(events, default=_as_text),
+        "raised": orjson.dumps(rows, _as_text).decode(),
+        "events": orjson.dumps(events, _as_text).decode(),
     }
 
 
