@@ -11,13 +11,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import psycopg
 from kintsugi.v1 import exception_service_pb2 as service
 
 from bench.load import Request, rate
@@ -83,17 +82,14 @@ def _theirs(stage: Stage) -> dict[str, str]:
     """The same read and page."""
     call = stage.call("ListExceptions", _first().SerializeToString())
     last = service.ListExceptionsResponse.FromString(call.send()).exceptions[-1]
-    with psycopg.connect(stage.database_url) as connection:
-        [(workspace,)] = connection.execute("SELECT uid FROM workspaces").fetchall()
     after = {
         "after_time": last.create_time.ToDatetime(UTC).isoformat(),
         "after_id": last.name.rpartition("/")[2],
         "page_size": SIZE,
     }
-    path = f"/workspaces/{workspace}/exceptions"
     return {
-        "read": f"{path}/{stage.exception.rpartition('/')[2]}",
-        "page of 50": f"{path}?{urlencode(after)}",
+        "read": f"/api/v1/{stage.exception}",
+        "page of 50": f"/api/v1/{WORKSPACE}/exceptions?{urlencode(after)}",
     }
 
 
@@ -103,14 +99,25 @@ def _first() -> service.ListExceptionsRequest:
 
 def _check(subjects: dict[str, Request]) -> None:
     """Raises RuntimeError where the two don't answer with the same exceptions."""
-    numbers = {name: _numbers(json.loads(one.send())) for name, one in subjects.items()}
+    answers = {name: _exceptions(json.loads(one.send())) for name, one in subjects.items()}
     for name in ("read", "page of 50"):
-        if numbers[f"our {name}"] != numbers[f"their {name}"]:
+        if answers[f"our {name}"] != answers[f"their {name}"]:
             raise RuntimeError(f"the answers to a {name} differ")
 
 
-def _numbers(answer: Any) -> list[int]:
-    return [each["number"] for each in answer.get("exceptions", [answer])]
+def _exceptions(answer: Any) -> list[Any]:
+    """Those of a page, or the one that was read, all fields as they are in Python.
+
+    In protobuf's JSON an int64 is a text, and a time has no more digits than it needs.
+    """
+    return [
+        {
+            **each,
+            "location": {name: int(byte) for name, byte in each["location"].items()},
+            **{name: datetime.fromisoformat(each[name]) for name in each if name.endswith("_time")},
+        }
+        for each in answer.get("exceptions", [answer])
+    ]
 
 
 @contextmanager

@@ -32,6 +32,7 @@ _COLUMNS = (
 
 
 def _read(make: Make[pb.Exception], parent: str, row: Row) -> pb.Exception:
+    """Field by field: that takes three quarters of the time of keyword arguments."""
     # fmt: off
     (
         created, updated, last_occurred,
@@ -42,30 +43,31 @@ def _read(make: Make[pb.Exception], parent: str, row: Row) -> pb.Exception:
     ) = row
     # fmt: on
     automation = f"{parent}/automations/{automation}"
-    exception = make(
-        name=f"{parent}/exceptions/{id}",
-        run=f"{automation}/runs/{run}",
-        message=message,
-        state=state,
-        automation=automation,
-        description=description,
-        group=f"{parent}/exceptionGroups/{group}" if group else "",
-        resolution_guide_entry=guide_entry,
-        stage=stage,
-        execution_id=execution_id,
-        extra=extra,
-        assignee=assignee,
-        resolver=resolver,
-        number=number,
-        occurrence_count=occurrence_count,
-        resolution_note=note,
-        etag=str(version),
-    )
+    exception = make()
+    exception.name = f"{parent}/exceptions/{id}"
+    exception.run = f"{automation}/runs/{run}"
     exception.location.start_byte = start
     exception.location.end_byte = end
+    exception.message = message
     set_timestamp(exception.create_time, created)
     set_timestamp(exception.update_time, updated)
+    exception.state = state
+    exception.automation = automation
+    exception.description = description
+    exception.group = f"{parent}/exceptionGroups/{group}" if group else ""
+    exception.resolution_guide_entry = guide_entry
+    exception.stage = stage
+    exception.execution_id = execution_id
+    fields = exception.extra
+    for key, value in extra.items():
+        fields[key] = value
+    exception.assignee = assignee
+    exception.resolver = resolver
+    exception.number = number
+    exception.occurrence_count = occurrence_count
     set_timestamp(exception.last_occurrence_time, last_occurred)
+    exception.resolution_note = note
+    exception.etag = str(version)
     return exception
 
 

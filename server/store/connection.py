@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import orjson
 import psycopg
-from psycopg.types.json import JsonbDumper, set_json_dumps, set_json_loads
+from psycopg.adapt import Loader
+from psycopg.types.json import JsonbDumper, set_json_dumps
 from psycopg_pool import ConnectionPool
 
 from server.domain.call import remaining_seconds
@@ -203,4 +204,11 @@ def connect_apart(url: str) -> psycopg.Connection[Row]:
 def _configure(connection: psycopg.Connection[Any]) -> None:
     connection.adapters.register_dumper(dict, JsonbDumper)
     set_json_dumps(orjson.dumps, connection)
-    set_json_loads(orjson.loads, connection)
+    connection.adapters.register_loader("json", _JsonLoader)
+    connection.adapters.register_loader("jsonb", _JsonLoader)
+
+
+class _JsonLoader(Loader):
+    """psycopg's own copies every value first."""
+
+    load = staticmethod(orjson.loads)  # type: ignore[assignment]  # no method: called without it
