@@ -165,6 +165,13 @@ def kintsugi(secure: Any, *arguments: str, **env: str) -> "subprocess.CompletedP
     )
 
 
+def test_ready_and_well_whoever_signed_the_certificate(secure: Any) -> None:
+    ready = httpx.get(f"{secure.health}/readyz", timeout=30)
+    assert (ready.status_code, secure.edge in ready.json()["checks"]["envoy"]) == (200, True)
+    examined = kintsugi(secure, "doctor", "--data-dir", str(secure.data_dir), KINTSUGI_SERVER="")
+    assert f"a server is reached through {secure.edge}" in examined.stdout
+
+
 def test_the_client_commands_trust_whom_they_are_told_to(secure: Any, files: Files) -> None:
     trusting = {ROOTS: str(files.authority)}
     server = secure.rest.replace("127.0.0.1", "localhost")
