@@ -29,6 +29,9 @@ _ADVICE = {
 }
 """What to do here, beside what the service advises, by reason."""
 
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+"""What gRPC says of a certificate by an authority that it doesn't know."""
+
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _FOUND_NOBODY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 _TRANSIENT = _FOUND_NOBODY | {
@@ -92,6 +95,11 @@ def _lines(status: status_pb2.Status, details: Sequence[Message | None]) -> list
 
 def _without_details(error: grpc.RpcError, server: str) -> str:
     code, said = error.code(), error.details()
+    if _UNTRUSTED in str(said):
+        return (
+            f"the certificate at {server} isn't trusted: set GRPC_DEFAULT_SSL_ROOTS_FILE_PATH to"
+            f" the file that holds its authority's, in PEM ({said})"
+        )
     if code in _FOUND_NOBODY:
         return (
             f"can't reach Kintsugi at {server}: start it with `kintsugi up`, "

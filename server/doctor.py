@@ -7,13 +7,12 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from server.config import Settings, known_variables, unknown_variables, wrong_values
+from server.config import Settings, unknown_variables, wrong_values
 from server.domain.finding import Finding, Level, ok, warning, wrong
 from server.launch import health, postgres
 from server.launch.data_directory import DataDirectory
@@ -78,10 +77,8 @@ def examine(deployment: Deployment) -> Iterator[Finding]:
 
 def _settings() -> Iterator[Finding]:
     unknown = unknown_variables()
-    for name in unknown:
-        near = get_close_matches(name, known_variables(), n=1)
-        hint = f"did you mean {near[0]}?" if near else "remove it"
-        yield wrong("settings", f"{name} means nothing", hint)
+    for name, advice in unknown.items():
+        yield wrong("settings", f"{name} means nothing", advice)
     try:
         settings = _read_settings()
     except ValidationError as error:
