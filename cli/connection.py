@@ -42,7 +42,7 @@ class Connection:
     """Makes calls of any stub on `channel`. Each raises ServiceError."""
 
     def __init__(self, server: settings.Server, token: str = "") -> None:
-        self._server = server.address
+        self._server = str(server)
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self.channel = _channel(server)
 

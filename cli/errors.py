@@ -29,6 +29,12 @@ _ADVICE = {
 }
 """What to do here, beside what the service advises, by reason."""
 
+_TRUST = (
+    "; if its certificate isn't trusted here, set GRPC_DEFAULT_SSL_ROOTS_FILE_PATH to the file of"
+    " its authority's, in PEM"
+)
+"""Said of every TLS server: of several addresses, gRPC tells what was wrong with the last one."""
+
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _FOUND_NOBODY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 _TRANSIENT = _FOUND_NOBODY | {
@@ -93,9 +99,10 @@ def _lines(status: status_pb2.Status, details: Sequence[Message | None]) -> list
 def _without_details(error: grpc.RpcError, server: str) -> str:
     code, said = error.code(), error.details()
     if code in _FOUND_NOBODY:
+        trust = _TRUST if server.startswith("https:") else ""
         return (
             f"can't reach Kintsugi at {server}: start it with `kintsugi up`, "
-            f"or set KINTSUGI_SERVER ({said})"
+            f"or set KINTSUGI_SERVER{trust} ({said})"
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"Kintsugi at {server} didn't answer in time"

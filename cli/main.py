@@ -25,6 +25,7 @@ COMMANDS = {
         "Have agents look into exceptions.",
     ),
     "connectors": ("cli.connectors:connectors", "Say how actions are carried out."),
+    "workspaces": ("cli.workspaces:workspaces", "List, make and change workspaces."),
     "members": ("cli.members:members", "Say who may do what in the workspace."),
     "tokens": ("cli.tokens:tokens", "Make, list and revoke access tokens."),
     "audit": ("cli.audit:audit", "Read who did what, verify and export it."),

@@ -25,7 +25,10 @@ AGENT = "kai"
 """The agent in whose thread the service itself speaks about a run."""
 
 
-def workspace() -> str:
+def workspace(text: str = "") -> str:
+    """`ID`, `workspaces/ID` or the full name, as the full name; nothing means the one in use."""
+    if text:
+        return _whole(WorkspaceName, text, "a workspace", "billing", organization())
     text = settings.workspace()
     try:
         return str(WorkspaceName.parse(text))
@@ -33,6 +36,11 @@ def workspace() -> str:
         what = "it must be organizations/ORGANIZATION/workspaces/WORKSPACE, such as"
         message = f"KINTSUGI_WORKSPACE is {text!r}; {what} {settings.DEFAULT_WORKSPACE}"
         raise click.UsageError(message) from None
+
+
+def organization() -> str:
+    """That of the workspace in use."""
+    return workspace().partition("/workspaces/")[0]
 
 
 def exception(text: str) -> str:

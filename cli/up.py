@@ -78,6 +78,7 @@ def up(  # noqa: PLR0913 (one a flag)
     PostgreSQL, the server processes and Envoy, all on 127.0.0.1 but for Envoy with `--host`. With
     `--port 0` every port that isn't named is a free one.
     """
+    from server.config import unknown_variables
     from server.launch.child import CannotStart
     from server.launch.data_directory import DataDirectory
     from server.launch.envoy import Listener
@@ -101,6 +102,8 @@ def up(  # noqa: PLR0913 (one a flag)
         database_url=database_url,
         pin=not no_pin,
     )
+    for name, advice in unknown_variables().items():
+        _tell(f"warning: {name} means nothing: {advice}")
     try:
         data.take()
         with _Ready(data, ready_file) as ready:

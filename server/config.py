@@ -4,6 +4,7 @@ What `kintsugi up` starts around the servers has its own flags, in `cli/up.py`.
 """
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -125,12 +126,16 @@ def _words(message: str) -> str:
     return text.replace("Input should be", "must be")
 
 
-def known_variables() -> set[str]:
-    """The `KINTSUGI_*` variables that mean something."""
-    return {_PREFIX + name.upper() for name in Settings.model_fields} | _OTHER_VARIABLES
+def unknown_variables() -> dict[str, str]:
+    """The ones that are set and mean nothing, with what to do about each: most are mistyped."""
+    known = {_PREFIX + name.upper() for name in Settings.model_fields} | _OTHER_VARIABLES
+    ours = {name for name in os.environ if name.startswith(_PREFIX)} - known
+    return {
+        name: _advice(get_close_matches(name, known, n=1))
+        for name in sorted(ours)
+        if not name.startswith(VARIABLES_BEGIN)
+    }
 
 
-def unknown_variables() -> list[str]:
-    """The ones that are set and mean nothing, best told to whoever mistyped one."""
-    ours = {name for name in os.environ if name.startswith(_PREFIX)} - known_variables()
-    return sorted(name for name in ours if not name.startswith(VARIABLES_BEGIN))
+def _advice(near: list[str]) -> str:
+    return f"did you mean {near[0]}?" if near else "remove it"

@@ -39,6 +39,10 @@ def _reach(use: Callable[[str], None], url: str) -> None:
         use(url.replace("postgres://", "postgresql://", 1))
     except schema.NotMigrated as error:
         raise CannotRun("the database isn't prepared: run `kintsugi migrate` first") from error
+    except schema.WrongEncoding as error:
+        raise CannotRun(
+            f"the database is in {error}, it has to be in {schema.ENCODING}: {schema.NEW_DATABASE}"
+        ) from error
     except ArgumentError as error:
         raise CannotRun("the database URL must look like postgresql://host/name") from error
     except OperationalError as error:

@@ -7,13 +7,12 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from server.config import Settings, known_variables, unknown_variables, wrong_values
+from server.config import Settings, unknown_variables, wrong_values
 from server.domain.finding import Finding, Level, ok, warning, wrong
 from server.launch import health, postgres
 from server.launch.data_directory import DataDirectory
@@ -78,10 +77,8 @@ def examine(deployment: Deployment) -> Iterator[Finding]:
 
 def _settings() -> Iterator[Finding]:
     unknown = unknown_variables()
-    for name in unknown:
-        near = get_close_matches(name, known_variables(), n=1)
-        hint = f"did you mean {near[0]}?" if near else "remove it"
-        yield wrong("settings", f"{name} means nothing", hint)
+    for name, advice in unknown.items():
+        yield wrong("settings", f"{name} means nothing", advice)
     try:
         settings = _read_settings()
     except ValidationError as error:
@@ -120,17 +117,34 @@ def _disk(directory: Path) -> Finding:
 
 
 def _processes(deployment: Deployment) -> Iterator[Finding]:
-    servers = deployment.servers
-    checks: dict[str, Check] = {}
-    if servers:
-        checks["servers"] = lambda: health.check_servers(servers)
-        checks["streams"] = lambda: health.check_streams(servers)
+    log, checks = deployment.data_dir / "log", dict[str, Check]()
+    if deployment.servers:
+        yield from _servers(deployment.servers, log)
         checks["pages"] = lambda: health.check_pages(deployment.pages)
     checks["envoy"] = lambda: health.check_edge(deployment.edge, tls=deployment.tls)
     for what, check in checks.items():
         try:
             yield ok(what, check())
         except Failing as failing:
-            log = deployment.data_dir / "log"
             advice = f"see {log}, or start it by `kintsugi up`; elsewhere: set KINTSUGI_SERVER"
             yield wrong(what, str(failing), advice)
+
+
+def _servers(addresses: Sequence[str], log: Path) -> Iterator[Finding]:
+    """Each must be well, though `/readyz` goes on without one that isn't."""
+    for what, service, well, ill in (
+        ("servers", health.ALL, "serve", "doesn't serve"),
+        ("streams", health.STREAMS, "are up to date", "is behind the database"),
+    ):
+        told = health.statuses(addresses, service)
+        unwell = [address for address in addresses if told[address] != health.Status.SERVING]
+        for address in unwell:
+            found = ill if told[address] is not None else "doesn't answer"
+            number = addresses.index(address) + 1
+            advice = (
+                f"see {log}/server-{number}.log; if it stays so, kill -9 the process that listens"
+                " there: `kintsugi up` starts it again"
+            )
+            yield wrong(what, f"{address} {found}", advice)
+        if not unwell:
+            yield ok(what, f"{len(addresses)} of {len(addresses)} {well}")

@@ -98,6 +98,13 @@ def database(postgres: Postgres, template: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def database_with(postgres: Postgres) -> Iterator[Callable[[str], str]]:
+    """Makes databases of the test's own, by what CREATE DATABASE takes, with nothing in them."""
+    with ExitStack() as made:
+        yield lambda options: made.enter_context(_database(postgres, options))
+
+
 @pytest.fixture(scope="module")
 def new_database(postgres: Postgres, template: str) -> Iterator[Callable[[], str]]:
     """Makes databases like `database` that the tests of a module share."""

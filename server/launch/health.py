@@ -4,9 +4,12 @@ It asks the database and the servers from outside, as their users do.
 """
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple, Protocol
 from urllib.request import urlopen
@@ -17,12 +20,24 @@ from grpc_health.v1 import health_pb2
 
 from server.launch.ports import HOST
 
-_Status = health_pb2.HealthCheckResponse
+Status = health_pb2.HealthCheckResponse
 
 _SECONDS = 2
 
-_ALL, _STREAMS = "", "streams"
+ALL, STREAMS = "", "streams"
 """What of a server is asked: whether it serves, and whether its streams are up to date."""
+
+_FAILING = "failing: "
+
+_CHECK = "/grpc.health.v1.Health/Check"
+_GRPC_WEB = {"content-type": "application/grpc-web+proto"}
+_NOTHING = bytes(5)
+_SERVING = b"\0\0\0\0\2" + Status(status=Status.SERVING).SerializeToString()
+"""Messages of gRPC as they are sent: a flag, the length in four bytes, the message."""
+
+_ANYBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_ANYBODY.check_hostname = False
+_ANYBODY.verify_mode = ssl.CERT_NONE
 
 
 class Answer(NamedTuple):
@@ -93,15 +108,19 @@ def healthz() -> Answer:
 
 def readyz(checks: Mapping[str, Check]) -> Answer:
     """200 if every check passes, else 503; either way what each of them found."""
-    failed = False
-    found = {}
-    for name, check in checks.items():
-        try:
-            found[name] = check()
-        except Failing as failing:
-            found[name], failed = f"failing: {failing}", True
+    with ThreadPoolExecutor(len(checks)) as pool:
+        outcomes = pool.map(_outcome, checks.values())
+    found = dict(zip(checks, outcomes, strict=True))
+    failed = any(each.startswith(_FAILING) for each in found.values())
     status = "not ready" if failed else "ready"
     return _json(503 if failed else 200, {"status": status, "checks": found})
+
+
+def _outcome(check: Check) -> str:
+    try:
+        return check()
+    except Failing as failing:
+        return f"{_FAILING}{failing}"
 
 
 def check_database(url: str) -> str:
@@ -117,7 +136,7 @@ def check_database(url: str) -> str:
 
 def check_servers(addresses: Sequence[str]) -> str:
     """At least one must serve: Envoy sends calls only to those that do."""
-    serving = _statuses(addresses, _ALL).count(_Status.SERVING)
+    serving = list(statuses(addresses, ALL).values()).count(Status.SERVING)
     if not serving:
         raise Failing(f"none of {len(addresses)} serves")
     return f"{serving} of {len(addresses)} serve"
@@ -125,10 +144,10 @@ def check_servers(addresses: Sequence[str]) -> str:
 
 def check_streams(addresses: Sequence[str]) -> str:
     """All that answer must be up to date: Envoy sends streams to any of them."""
-    statuses = _statuses(addresses, _STREAMS)
-    if behind := statuses.count(_Status.NOT_SERVING):
+    told = list(statuses(addresses, STREAMS).values())
+    if behind := told.count(Status.NOT_SERVING):
         raise Failing(f"{behind} of {len(addresses)} are behind the database")
-    return f"{statuses.count(_Status.SERVING)} of {len(addresses)} are up to date"
+    return f"{told.count(Status.SERVING)} of {len(addresses)} are up to date"
 
 
 class Process(Protocol):
@@ -142,10 +161,28 @@ def check_running(processes: Sequence[Process]) -> str:
 
 
 def check_edge(address: str, *, tls: bool) -> str:
-    """Envoy answers, and reaches a server."""
-    if _status(address, _ALL, tls=tls) != _Status.SERVING:
+    """A call gets through Envoy to a server that serves: one of gRPC-Web, in HTTP/1.1.
+
+    Whose certificate it is, and who signed it, is for clients to judge.
+    """
+    if not address:
+        raise Failing("is being started")
+    try:
+        answer = _called(address, tls=tls)
+    except (OSError, HTTPException) as error:
+        raise Failing(f"no call gets through {address}: {error}") from None
+    if not answer.startswith(_SERVING):
         raise Failing(f"no server is reached through {address}")
     return f"a server is reached through {address}"
+
+
+def _called(address: str, *, tls: bool) -> bytes:
+    connection = HTTPConnection(address, timeout=_SECONDS)
+    if tls:
+        connection = HTTPSConnection(address, timeout=_SECONDS, context=_ANYBODY)
+    with closing(connection):
+        connection.request("POST", _CHECK, body=_NOTHING, headers=_GRPC_WEB)
+        return connection.getresponse().read()
 
 
 def check_pages(urls: Sequence[str]) -> str:
@@ -158,31 +195,26 @@ def check_pages(urls: Sequence[str]) -> str:
     return ", ".join(urls)
 
 
-def _statuses(addresses: Sequence[str], service: str) -> list[int | None]:
+def statuses(addresses: Sequence[str], service: str) -> dict[str, int | None]:
+    """What each server says of a service; None where it doesn't answer."""
     with ThreadPoolExecutor(max(1, len(addresses))) as pool:
-        return list(pool.map(lambda address: _status(address, service), addresses))
+        told = pool.map(lambda address: _status(address, service), addresses)
+        return dict(zip(addresses, told, strict=True))
 
 
-def _status(address: str, service: str, *, tls: bool = False) -> int | None:
-    """What a server says of a service; None where it doesn't answer."""
-    with _channel(address, tls=tls) as channel:
+def _status(address: str, service: str) -> int | None:
+    options = [("grpc.use_local_subchannel_pool", 1)]  # an earlier failure's back-off isn't shared
+    with grpc.insecure_channel(address, options) as channel:
         check = channel.unary_unary(
-            "/grpc.health.v1.Health/Check",
+            _CHECK,
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+            response_deserializer=Status.FromString,
         )
         try:
             answer = check(health_pb2.HealthCheckRequest(service=service), timeout=_SECONDS)
         except grpc.RpcError:
             return None
     return int(answer.status)
-
-
-def _channel(address: str, *, tls: bool) -> grpc.Channel:
-    options = [("grpc.use_local_subchannel_pool", 1)]  # an earlier failure's back-off isn't shared
-    if tls:
-        return grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
-    return grpc.insecure_channel(address, options)
 
 
 def _first_line(error: Exception) -> str:

@@ -83,6 +83,7 @@ class Supervisor:
         self._worker: list[Child] = []
         self._grpc: list[str] = []
         self._envoy: list[Child] = []
+        self._edge = ""
         self._kept: list[Kept] = []
         certificate = options.edge.certificate
         self._renewal = Renewal(certificate, data.run.resolve()) if certificate else None
@@ -117,8 +118,8 @@ class Supervisor:
         self._start_servers()
         self._start_worker()
         self._await_token(token)
-        edge = self._start_envoy()
-        scheme = "https" if self._options.edge.certificate else "http"
+        self._start_envoy()
+        edge, scheme = self._edge, "https" if self._options.edge.certificate else "http"
         metrics = f"{metrics_page.address}/metrics"
         return Addresses(f"{scheme}://{edge}", edge, self._grpc, health_page.address, metrics)
 
@@ -138,6 +139,7 @@ class Supervisor:
             "servers": lambda: health.check_servers(self._grpc),
             "streams": lambda: health.check_streams(self._grpc),
             "worker": lambda: health.check_running(self._worker),
+            "envoy": lambda: health.check_edge(self._edge, tls=self._renewal is not None),
         }
         answers = {"/healthz": health.healthz, "/readyz": lambda: health.readyz(checks)}
         pages = (
@@ -209,7 +211,7 @@ class Supervisor:
             pause(0.02)
         return str(json.loads(ready.read_text())["grpc"])
 
-    def _start_envoy(self) -> str:
+    def _start_envoy(self) -> None:
         edge = Child("envoy", self._envoy_command(self._options.edge), log=self._log("envoy"))
         self._envoy.append(edge)
         edge.start()
@@ -217,7 +219,7 @@ class Supervisor:
         listener = replace(self._options.edge, port=port)
         edge.argv = self._envoy_command(listener)  # the same one, from now on
         self._kept.append(Kept(edge))
-        return f"{_reached_at(listener.host)}:{port}"
+        self._edge = f"{_reached_at(listener.host)}:{port}"
 
     def _envoy_command(self, listener: Listener) -> list[str]:
         try:

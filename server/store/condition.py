@@ -17,6 +17,7 @@ from server.store.audit import BEYOND, HEADS
 from server.store.count_rollup import DIFFERENCES
 from server.store.migrate import MIGRATIONS
 from server.store.query import Query
+from server.store.schema import ENCODING, NEW_DATABASE
 
 _OLDEST = 17
 _MIGRATE = "run `kintsugi migrate`, or stop `kintsugi up` and start it again"
@@ -93,7 +94,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 def examine(url: str, connections: int) -> Iterator[Finding]:
     """All that can be found out; `connections` is how many the servers may open at most."""
     try:
-        with psycopg.connect(url, connect_timeout=5, autocommit=True) as connection:
+        with psycopg.connect(
+            url, connect_timeout=5, autocommit=True, client_encoding=ENCODING
+        ) as connection:
             connection.execute(f"SET statement_timeout = '{_EXAMINED_SECONDS}s'")
             yield from _examined(connection, connections)
     except psycopg.Error as error:
@@ -106,6 +109,7 @@ def examine(url: str, connections: int) -> Iterator[Finding]:
 
 def _examined(connection: Connection, connections: int) -> Iterator[Finding]:
     yield _version(connection)
+    yield _encoding(connection)
     yield _clock(connection)
     yield _durability(connection)
     yield _room(connection, connections)
@@ -124,6 +128,13 @@ def _version(connection: Connection) -> Finding:
     if version < _OLDEST:
         return wrong("database", f"PostgreSQL {version}", f"use PostgreSQL {_OLDEST} or newer")
     return ok("database", f"PostgreSQL {version} answers at {connection.info.host}")
+
+
+def _encoding(connection: Connection) -> Finding:
+    found = str(connection.info.parameter_status("server_encoding"))
+    if found != ENCODING:
+        return wrong("encoding", f"{found} can't hold every text", NEW_DATABASE)
+    return ok("encoding", found)
 
 
 def _schema(connection: Connection) -> Finding:
@@ -210,7 +221,7 @@ def _audit(connection: Connection) -> Finding:
     if _one(connection, _UNSEALED):
         found = "changes of more than two minutes ago aren't sealed"
         return warning("audit", found, "let open transactions end, and see the servers' logs")
-    return ok("audit", "what was changed is sealed")
+    return ok("audit", "sealed; whether nobody changed it since, `kintsugi audit verify` says")
 
 
 def _all(connection: Connection, query: Query) -> list[tuple[Any, ...]]:

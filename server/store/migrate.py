@@ -8,9 +8,10 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 
 from server.domain.exception_groups import GROUPS
+from server.store.schema import check_encoding, engine_of
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _LOCK = 0x6B696E7473756769  # "kintsugi": one process migrates, the others wait
@@ -50,11 +51,13 @@ def migrate(url: str, app_role: str = "") -> None:
     """Creates or upgrades the schema and the default workspace; does nothing where both are there.
 
     `app_role` is granted what servers need, and not more: of the audit it can change nothing.
-    Raises sqlalchemy.exc.OperationalError where the database can't be reached, NoSuchRole.
+    Raises sqlalchemy.exc.OperationalError where the database can't be reached, WrongEncoding,
+    NoSuchRole.
     """
-    engine = create_engine(url)
+    engine = engine_of(url)
     try:
         with engine.begin() as connection:
+            check_encoding(connection)
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             config = Config()
             config.set_main_option("script_location", str(MIGRATIONS))

@@ -165,6 +165,13 @@ def kintsugi(secure: Any, *arguments: str, **env: str) -> "subprocess.CompletedP
     )
 
 
+def test_ready_and_well_whoever_signed_the_certificate(secure: Any) -> None:
+    ready = httpx.get(f"{secure.health}/readyz", timeout=30)
+    assert (ready.status_code, secure.edge in ready.json()["checks"]["envoy"]) == (200, True)
+    examined = kintsugi(secure, "doctor", "--data-dir", str(secure.data_dir), KINTSUGI_SERVER="")
+    assert f"a server is reached through {secure.edge}" in examined.stdout
+
+
 def test_the_client_commands_trust_whom_they_are_told_to(secure: Any, files: Files) -> None:
     trusting = {ROOTS: str(files.authority)}
     server = secure.rest.replace("127.0.0.1", "localhost")
@@ -172,7 +179,8 @@ def test_the_client_commands_trust_whom_they_are_told_to(secure: Any, files: Fil
     assert listed.returncode == 0, listed.stderr
     failed = kintsugi(secure, "exceptions", "list", KINTSUGI_SERVER=server)
     assert failed.returncode == 1
-    assert "can't reach Kintsugi" in failed.stderr
+    assert f"can't reach Kintsugi at {server}" in failed.stderr
+    assert f"set {ROOTS} " in failed.stderr
 
 
 def test_what_to_type_names_the_server_with_its_scheme(secure: Any, files: Files) -> None:

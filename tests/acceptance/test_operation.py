@@ -4,7 +4,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -128,10 +128,11 @@ def test_a_call_is_found_in_the_log_by_what_its_answer_says(stack: Any, until: A
 def test_a_deployment_that_is_well_is_told_so(stack: Any) -> None:
     code, found = doctor("--data-dir", str(stack.data_dir))
     database = (
-        "database clock durability connections transactions schema cluster pg_trgm counts audit"
+        "database encoding clock durability connections transactions schema cluster pg_trgm counts"
     )
     names = f"settings {database} counts audit disk servers streams pages envoy".split()
     assert {what: each["level"] for what, each in found.items()} == dict.fromkeys(names, "ok")
+    assert "`kintsugi audit verify`" in found["audit"]["found"]  # it looks at the chain's end only
     assert code == 0
 
 
@@ -170,6 +171,23 @@ def test_a_database_without_a_schema_is_told_to_migrate(empty_database: str) -> 
     assert found["schema"]["found"].startswith("version none")
     assert "kintsugi migrate" in found["schema"]["advice"]
     assert found["durability"]["found"] == "fsync, full_page_writes, synchronous_commit off"
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_hold_every_text_is_refused(
+    database_with: Callable[[str], str], encoding: str
+) -> None:
+    url = database_with(f"encoding '{encoding}' template template0 locale 'C'")
+    advice = "createdb --encoding=UTF8 --template=template0"
+    for command in ("migrate", "serve"):
+        words = [KINTSUGI, command, "--database-url", url]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 1
+        assert f"the database is in {encoding}" in done.stderr
+        assert advice in done.stderr
+    _, found = doctor("--database-url", url)
+    assert found["encoding"]["level"] == "wrong"
+    assert advice in found["encoding"]["advice"]
 
 
 def test_a_restored_database_is_told_to_migrate(database: str) -> None:

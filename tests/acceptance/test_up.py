@@ -45,7 +45,7 @@ def test_the_terminal_says_where_to_go(stack):
     assert str(stack.data_dir) in said
 
 
-def test_ready_while_database_and_servers_answer(stack):
+def test_ready_while_database_servers_and_envoy_answer(stack):
     answer = httpx.get(f"{stack.health}/readyz")
     assert answer.status_code == 200
     assert answer.json()["checks"] == {
@@ -53,6 +53,7 @@ def test_ready_while_database_and_servers_answer(stack):
         "servers": "2 of 2 serve",
         "streams": "2 of 2 are up to date",
         "worker": "ok",
+        "envoy": f"a server is reached through {stack.edge}",
     }
 
 

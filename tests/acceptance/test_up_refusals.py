@@ -37,6 +37,14 @@ def test_a_taken_port_is_named_with_its_flag(start_up, taken_port, flag):
     assert not (stack.data_dir / "postgres").exists()
 
 
+def test_a_variable_that_means_nothing_is_told_first(start_up, taken_port):
+    env = os.environ | {"KINTSUGI_TREADS": "3"}
+    said = start_up("--port", str(taken_port), env=env, ready=False).fails()
+    warned, failed = said.splitlines()
+    assert warned == "warning: KINTSUGI_TREADS means nothing: did you mean KINTSUGI_THREADS?"
+    assert f"port {taken_port} is taken" in failed
+
+
 def test_a_taken_port_among_the_consecutive_ones(start_up, taken_port):
     flags = ("--port", "0", "--workers", "2", "--grpc-port", str(taken_port - 1))
     assert f"port {taken_port} is taken" in _one_line(start_up(*flags, ready=False).fails())

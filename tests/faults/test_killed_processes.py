@@ -3,6 +3,7 @@
 What ends with the service not ready has a `kintsugi up` of its own.
 """
 
+import json
 import os
 import signal
 import threading
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from server.launch.postgres import Postgres
+from tests.acceptance.following import kintsugi
 
 READERS, WRITERS = 6, 3
 PAUSE = 0.05
@@ -168,7 +170,9 @@ def test_not_ready_while_no_server_serves(start_up, until):
     os.kill(server, signal.SIGSTOP)
     answer = httpx.get(f"{stack.health}/readyz", timeout=30)
     assert answer.status_code == 503
-    assert answer.json()["checks"] == {
+    checks = answer.json()["checks"]
+    assert checks.pop("envoy").startswith("failing: ")
+    assert checks == {
         "database": "ok",
         "servers": "failing: none of 1 serves",
         "streams": "0 of 1 are up to date",
@@ -176,6 +180,34 @@ def test_not_ready_while_no_server_serves(start_up, until):
     }
     os.kill(server, signal.SIGCONT)
     assert until(lambda: httpx.get(f"{stack.health}/readyz").status_code == 200, 30)
+
+
+def test_ready_all_the_time_while_one_of_two_servers_hangs_which_the_doctor_names(busy, until):
+    [server] = [pid for pid in busy.children() if pid in busy.processes("server-2.json")]
+    os.kill(server, signal.SIGSTOP)
+    try:
+        answers = [httpx.get(f"{busy.health}/readyz", timeout=30) for _ in range(4)]
+        words = ("doctor", "--data-dir", str(busy.data_dir), "--json")
+        examined = kintsugi(busy, *words)
+    finally:
+        os.kill(server, signal.SIGCONT)
+    assert [answer.status_code for answer in answers] == [200] * 4, answers[-1].text
+    assert examined.returncode == 1
+    wrong = [line for line in map(json.loads, examined.stdout.splitlines()) if line["advice"]]
+    assert {line["what"]: line["found"] for line in wrong} == dict.fromkeys(
+        ("servers", "streams"), f"{busy.grpc[1]} doesn't answer"
+    )
+    assert "server-2.log" in wrong[0]["advice"]
+
+
+def test_not_ready_while_no_call_gets_through_envoy(busy, until):
+    [envoy] = [pid for pid in busy.children() if pid in busy.processes("envoy.json")]
+    os.kill(envoy, signal.SIGSTOP)
+    answer = httpx.get(f"{busy.health}/readyz", timeout=30)
+    os.kill(envoy, signal.SIGCONT)
+    assert answer.status_code == 503
+    assert f"no call gets through {busy.edge}" in answer.json()["checks"]["envoy"]
+    assert until(lambda: httpx.get(f"{busy.health}/readyz").status_code == 200, 30)
 
 
 def test_a_killed_envoy_is_back_on_its_port(busy, until):
