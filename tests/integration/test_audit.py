@@ -22,7 +22,7 @@ from kintsugi.v1.audit_service_pb2_grpc import AuditServiceStub
 from kintsugi.v1.automation_stage_pb2 import AUTOMATION_STAGE_PUBLISHED
 from kintsugi.v1.member_pb2 import ROLE_ADMIN
 from pydantic import ValidationError
-from sqlalchemy import SmallInteger
+from sqlalchemy import SmallInteger, func, select
 
 from server.config import Settings
 from server.domain.names import WorkspaceName
@@ -32,6 +32,7 @@ from server.resources.audit_entry import _NAMES, AUDIT_ENTRY
 from server.resources.collection import Collection
 from server.resources.exception import EXCEPTION
 from server.store import audit as chain
+from server.store.query import Query
 from server.store.sealing import Note, audit
 from server.store.tables import MASKED, metadata
 from tests.identity import TOKEN, authorized
@@ -598,3 +599,10 @@ def test_a_retention_that_the_database_refuses_is_refused_at_the_start(
 ) -> None:
     with pytest.raises(ValidationError) if is_refused else nullcontext():
         Settings(database_url=database, audit_retention_days=days)
+
+
+def test_two_results_can_be_read_at_once_in_one_transaction(audited: Audit) -> None:
+    numbers = Query(select(func.generate_series(1, 100)))
+    with audited.store.database.transaction() as transaction:
+        first, second = transaction.rows(numbers, {}), transaction.rows(numbers, {})
+        assert list(zip(first, second, strict=True)) == [((n,), (n,)) for n in range(1, 101)]
