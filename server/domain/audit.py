@@ -16,16 +16,36 @@ GENESIS = bytes(32)
 """What stands for the hash before the first entry."""
 
 _METHOD = re.compile(r"(?:Batch|Bulk)?([A-Z][a-z]+)([A-Z]\w*)")
-_SECRETS = re.compile(
-    "passw|passphrase|passcode|pwd|secret|token|credential|auth(?!or)|authori[sz]ation|bearer|"
-    "cookie|(?:api|access|private|signing|master|encryption|ssh)[-_]?key",
-    re.IGNORECASE,
+_KEYS = ("api", "access", "private", "signing", "master", "encryption", "ssh")
+_SECRETS = "|".join(
+    (
+        *("passw[a-z]*", "passphrase", "passcode", "pass$(?<!bypass)(?<!compass)", "pwd"),
+        *("pin(?<![a-z]pin)(?![a-z])", "secret", "token", "credentials?", "bearer", "cookie"),
+        *("auth(?!or)", "authori[sz]ation", *(f"{key}[-_. ]?key" for key in _KEYS)),
+    )
 )
-_HINTS = ("pass", "pwd", "secret", "token", "credential", "auth", "bearer", "cookie", "key")
+_WORDS = re.compile(_SECRETS)
+_LAST_WORDS = re.compile(f"(?:{_SECRETS})$")
+"""For numbers: `auth_attempts` and `token_count` are no secrets."""
+
+_NO_SECRETS = re.compile(
+    "(?:^|next[-_ ]?|previous[-_ ]?)page[-_ ]?token|total[-_ ]?tokens|"
+    "tokens?[-_ ]?(?:used|usage|total|count|limit)"
+)
+"""docs/audit.md has all these words."""
+
+_HINTS = ("pass", "pwd", "pin", "secret", "token", "credential", "auth", "bearer", "cookie", "key")
 """One of these is in every name that is a secret's: without one, a text needs no closer look."""
 
-_HINT_IN_NAME = re.compile(rf'(?:{"|".join(_HINTS)})(?:[^"\\]|\\.)*+"\s*:')
-"""In a name of JSON: `KeyError` in a value is none."""
+_STRING = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"(:?)')
+"""Of JSON as PostgreSQL and Python write it; a name has a colon right behind it."""
+
+_URL_PASSWORD = re.compile(r'(://[^\s/?#:@"\\]*:)[^\s/?#"\\]+@')
+_CREDENTIALS = re.compile(
+    r"((?i:bearer +(?!tokens?\b|auth|realm))|(?i:basic) +(?=[\w+/]{8})(?=[\w+/]+[A-Z0-9=]))"
+    r"[\w.~+/=-]+"
+)
+"""Within JSON: neither goes past a quote or a backslash."""
 
 _MASK = "***"
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
@@ -69,10 +89,17 @@ def _singular(plural: str) -> str:
 
 
 def masked(fields: str | None) -> str | None:
-    """A JSON text without what stands under keys that sound like secrets; numbers may stand."""
-    if fields is None or not _may_have_secret_word(fields.lower()):
-        return fields
-    return json.dumps(_masked(json.loads(fields)), ensure_ascii=False)
+    """A JSON text without what stands under names that sound like secrets, and in it without the
+    passwords of URLs and what follows `Bearer` and `Basic`."""
+    if fields is None:
+        return None
+    lower = fields.lower()
+    text = _URL_PASSWORD.sub(rf"\1{_MASK}@", fields) if "://" in fields else fields
+    if "bearer " in lower or "basic " in lower:
+        text = _CREDENTIALS.sub(rf"\1{_MASK}", text)
+    if not _may_have_secret_name(lower):
+        return text
+    return json.dumps(_masked(json.loads(text)), ensure_ascii=False)
 
 
 def _masked(value: Any) -> Any:
@@ -80,22 +107,24 @@ def _masked(value: Any) -> Any:
         return [_masked(each) for each in value]
     if not isinstance(value, dict):
         return value
-    return {
-        key: _MASK if each and _is_text(each) and _has_secret_word(key) else _masked(each)
-        for key, each in value.items()
-    }
+    return {key: _MASK if _is_secret(key, each) else _masked(each) for key, each in value.items()}
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str | list | dict)
+def _may_have_secret_name(lower: str) -> bool:
+    return _has_hint(lower) and _has_hint(
+        "\n".join([name for name, colon in _STRING.findall(lower) if colon])
+    )
 
 
-def _may_have_secret_word(lower: str) -> bool:
-    return any(hint in lower for hint in _HINTS) and _HINT_IN_NAME.search(lower) is not None
+def _has_hint(lower: str) -> bool:
+    return any(hint in lower for hint in _HINTS)
 
 
-def _has_secret_word(text: str) -> bool:
-    return _SECRETS.search(text) is not None
+def _is_secret(name: str, value: Any) -> bool:
+    if not value or isinstance(value, bool):
+        return False
+    lower, words = name.lower(), _LAST_WORDS if isinstance(value, int | float) else _WORDS
+    return bool(words.search(lower) and words.search(_NO_SECRETS.sub(" ", lower)))
 
 
 def link(previous: bytes, content: Sequence[Any]) -> bytes:

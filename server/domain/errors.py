@@ -151,6 +151,10 @@ class NotFound(_AboutResource):
         super().__init__(f"{name} doesn't exist", str(name))
 
 
+class NotAMember(NotFound):
+    """Whether it exists or not, the caller is no member there; they are told the same."""
+
+
 class AlreadyExists(_AboutResource):
     code = code_pb2.ALREADY_EXISTS
     reason = reasons.RESOURCE_ALREADY_EXISTS

@@ -16,7 +16,7 @@ from server.domain.call import Call, enter
 from server.domain.errors import (
     CredentialsInvalid,
     FeatureNotEnabled,
-    NotFound,
+    NotAMember,
     PermissionLacking,
 )
 from server.interceptors.identity import Callers, bearer
@@ -24,7 +24,7 @@ from server.interceptors.methods import Method, named
 from server.interceptors.rpc import Rpc
 from server.operations.background import Repetition
 
-_REFUSALS = (CredentialsInvalid, NotFound, PermissionLacking, FeatureNotEnabled)
+_REFUSALS = (CredentialsInvalid, NotAMember, PermissionLacking, FeatureNotEnabled)
 _CHECK_SECONDS = 0.5
 
 
@@ -38,20 +38,20 @@ class _Stream:
 
 
 class Access:
-    """Refuses what the caller may not do: NotFound outside of its workspaces, PermissionLacking
+    """Refuses what the caller may not do: NotAMember outside of its workspaces, PermissionLacking
     and FeatureNotEnabled within."""
 
     def __init__(self, callers: Callers) -> None:
         self._callers = callers
         self._lock = threading.Lock()
         self._streams: dict[str, set[_Stream]] = defaultdict(set)
-        self._good_for: dict[str, Mapping[str, Membership]] = {}
+        self._good_for: dict[str, Mapping[str, Membership] | None] = {}
 
     def check(self, rpc: Rpc, method: Method, call: Call) -> Call:
         """The call, with what its caller may do by now: nothing is refused, and nothing listed
         of several workspaces, by what was kept.
 
-        Raises NotFound, PermissionLacking, FeatureNotEnabled, CredentialsInvalid.
+        Raises NotAMember, PermissionLacking, FeatureNotEnabled, CredentialsInvalid.
         """
         since = monotonic()
         try:
@@ -77,7 +77,6 @@ class Access:
                 self._streams[token].discard(stream)
                 if not self._streams[token]:
                     del self._streams[token]
-                    self._good_for.pop(token, None)
 
     def check_streams(self) -> None:
         """Withdraws the grants of those whose callers may no longer have them.
@@ -86,6 +85,7 @@ class Access:
         """
         with self._lock:
             tokens = tuple(self._streams)
+            self._good_for = {token: self._good_for.get(token) for token in tokens}
         for token in tokens:
             try:
                 memberships = self._callers.caller(token).memberships
@@ -118,7 +118,10 @@ def _check_still(stream: _Stream, memberships: Mapping[str, Membership]) -> None
 
 
 def check(call: Call, method: Method, request: Any) -> bool:
-    """Whether it is about one workspace. Raises NotFound, PermissionLacking, FeatureNotEnabled."""
+    """Whether it is about one workspace.
+
+    Raises NotAMember, PermissionLacking, FeatureNotEnabled.
+    """
     name = named(method, request)
     collection, _, id = name.partition("/workspaces/")
     if id:
@@ -131,7 +134,7 @@ def check(call: Call, method: Method, request: Any) -> bool:
 def _check_in(call: Call, method: Method, workspace: str) -> None:
     membership = call.memberships.get(workspace)
     if membership is None:
-        raise NotFound(workspace)
+        raise NotAMember(workspace)
     _check_permission(call, method, membership)
     if method.feature and method.feature not in membership.features:
         raise FeatureNotEnabled(workspace, method.feature)
@@ -141,7 +144,7 @@ def _check_anywhere(call: Call, method: Method, prefix: str, name: str) -> None:
     """For what is of no workspace: whoever may do it in one of the organization may do it."""
     found = [each for key, each in call.memberships.items() if key.startswith(prefix)]
     if not found:
-        raise NotFound(name) if name else PermissionLacking(call.principal, method.permission)
+        raise NotAMember(name) if name else PermissionLacking(call.principal, method.permission)
     _check_permission(call, method, *found)
 
 

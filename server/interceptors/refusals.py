@@ -13,7 +13,7 @@ from google.rpc import code_pb2
 
 from server.domain.audit import Last, Refused
 from server.domain.call import Call
-from server.domain.errors import KintsugiError, ReaderTooSlow
+from server.domain.errors import KintsugiError, NotAMember, ReaderTooSlow
 from server.interceptors.methods import named
 from server.interceptors.rpc import Rpc
 
@@ -35,7 +35,8 @@ class RefusedCalls:
 
     def note(self, rpc: Rpc, error: KintsugiError) -> None:
         """Counts the call of a known caller if the error refuses it."""
-        if rpc.call and error.code in _REFUSALS and not isinstance(error, ReaderTooSlow):
+        is_refusal = error.code in _REFUSALS or isinstance(error, NotAMember)
+        if rpc.call and is_refusal and not isinstance(error, ReaderTooSlow):
             self.count(rpc.call, error, about(rpc))
 
     def count(self, call: Call, error: KintsugiError, name: str) -> None:

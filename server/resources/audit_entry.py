@@ -3,9 +3,19 @@
 Nobody changes one; what may be done with them is in `operations/audit.py`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from google.api import resource_pb2
 from kintsugi.v1 import audit_entry_pb2 as pb
+from kintsugi.v1 import exception_pb2
+from kintsugi.v1.access_token_pb2 import AccessToken
+from kintsugi.v1.action_pb2 import Action
+from kintsugi.v1.agent_session_pb2 import AgentSession
+from kintsugi.v1.connector_pb2 import Connector
+from kintsugi.v1.event_pb2 import Event
+from kintsugi.v1.guide_entry_pb2 import GuideEntry
+from kintsugi.v1.member_pb2 import Member
 
 import filters
 from filters import Int64, Schema, Timestamp
@@ -22,6 +32,20 @@ _TEXTS = ("type", "principal", "token", "address", "method", "resource", "outcom
 _COLUMNS = ("id", "create_time", "count", "hash", "before", "after", *_TEXTS)
 _MOST_DIGITS = 18
 
+_AUDITED = (
+    *(AccessToken, Action, AgentSession, Connector, Event, GuideEntry, Member),
+    exception_pb2.Exception,
+)
+_NAMES = {
+    (message.DESCRIPTOR.GetOptions().Extensions[resource_pb2.resource].plural, field.name): {
+        value.number: value.name for value in field.enum_type.values
+    }
+    for message in _AUDITED
+    for field in message.DESCRIPTOR.fields
+    if field.enum_type
+}
+"""Of the enums' numbers, by collection and field: what is sealed are the columns of a row."""
+
 
 def _read(make: Make[pb.AuditEntry], parent: str, row: Row) -> pb.AuditEntry:
     id, create_time, count, hash, before, after, *texts = row
@@ -33,11 +57,18 @@ def _read(make: Make[pb.AuditEntry], parent: str, row: Row) -> pb.AuditEntry:
         **dict(zip(_TEXTS, texts, strict=True)),
     )
     set_timestamp(entry.create_time, create_time)
+    collection = entry.resource.rpartition("/")[0].rpartition("/")[2]
     if before is not None:
-        entry.before.update(before)
+        entry.before.update(_named(collection, before))
     if after is not None:
-        entry.after.update(after)
+        entry.after.update(_named(collection, after))
     return entry
+
+
+def _named(collection: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """With names of enums for their numbers, where there is one."""
+    enums = {key: _NAMES[collection, key] for key in fields if (collection, key) in _NAMES}
+    return {**fields, **{key: enums[key].get(fields[key], fields[key]) for key in enums}}
 
 
 def _write(_: pb.AuditEntry) -> dict[str, Any]:

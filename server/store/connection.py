@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
+from itertools import count
 from typing import Any, NamedTuple
 
 import orjson
@@ -79,6 +80,7 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._numbers = count()
 
     def one(self, query: Query, parameters: Parameters) -> Row | None:
         """The only row, or None."""
@@ -90,7 +92,7 @@ class Transaction:
 
     def rows(self, query: Query, parameters: Parameters) -> Generator[Row]:
         """The same, read as they are taken; whoever has enough of them closes the iterator."""
-        with psycopg.RawServerCursor(self._connection, "rows") as cursor:
+        with psycopg.RawServerCursor(self._connection, f"rows{next(self._numbers)}") as cursor:
             cursor.itersize = _FETCHED
             yield from cursor.execute(query.text, query.parameters(parameters))
 

@@ -55,7 +55,7 @@ def test_entries_are_listed_newest_first(
     page = http.get(entries, params={"filter": of(raised), "page_size": 1}).json()
     [newest] = page["audit_entries"]
     assert newest["type"] == "exception.archive"
-    assert newest["before"]["state"] == 1
+    assert newest["before"]["state"] == "EXCEPTION_STATE_PENDING"
     assert newest["address"] == "127.0.0.1"
     assert newest["token"]
     assert http.get(newest["name"]).json() == newest

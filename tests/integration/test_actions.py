@@ -262,7 +262,7 @@ def test_actions_are_found_by_what_they_are(client: Client, worker: Worker) -> N
         'connector = ""': [retry, review],
         'approver = "users/local"': [batch],
         f'create_time > "{batch.create_time.ToJsonString()}"': [retry, review],
-        f'update_time > "{retry.create_time.ToJsonString()}"': [batch],
+        f'update_time > "{retry.update_time.ToJsonString()}"': [batch],
     }.items():
         found = list_(client, everywhere, filter=filter)
         assert found == [each.name for each in expected], filter

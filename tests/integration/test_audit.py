@@ -1,6 +1,7 @@
 """The audit: every change becomes an entry, in a chain that shows what was done to it."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,18 +19,22 @@ from google.rpc import code_pb2
 from kintsugi.v1 import exception_service_pb2, workspace_pb2, workspace_service_pb2
 from kintsugi.v1.audit_service_pb2 import ExportAuditEntriesRequest, VerifyAuditEntriesRequest
 from kintsugi.v1.audit_service_pb2_grpc import AuditServiceStub
+from kintsugi.v1.automation_stage_pb2 import AUTOMATION_STAGE_PUBLISHED
 from kintsugi.v1.member_pb2 import ROLE_ADMIN
 from pydantic import ValidationError
+from sqlalchemy import SmallInteger, func, select
 
 from server.config import Settings
 from server.domain.names import WorkspaceName
 from server.operations import exceptions, sealing
 from server.operations.audit import SPARE_SECONDS, _Walk, verify
-from server.resources.audit_entry import AUDIT_ENTRY
+from server.resources.audit_entry import _NAMES, AUDIT_ENTRY
 from server.resources.collection import Collection
 from server.resources.exception import EXCEPTION
 from server.store import audit as chain
+from server.store.query import Query
 from server.store.sealing import Note, audit
+from server.store.tables import MASKED, metadata
 from tests.identity import TOKEN, authorized
 from tests.integration.auditing import Audit, calling
 from tests.integration.client import WORKSPACE, Client, batch, new_exception, reason, violations
@@ -93,6 +98,41 @@ def test_what_a_call_creates_besides_is_an_entry_of_its_own(client: Client, audi
     client.resolve(raised.name, resolution_note="Add the total.")
     types = [entry.type for entry in audited.sealed()]
     assert types == ["exception.create", "exception.resolve", "guideEntry.create"]
+
+
+def test_enums_have_the_names_that_the_api_has(client: Client, audited: Audit) -> None:
+    raised = client.raise_one(stage=AUTOMATION_STAGE_PUBLISHED)
+    client.archive(raised.name)
+    make_token(client, ROLE_ADMIN)
+    first, archived, token = audited.sealed()
+    assert first.after["state"] == archived.before["state"] == "EXCEPTION_STATE_PENDING"
+    assert archived.after["state"] == "EXCEPTION_STATE_ARCHIVED"
+    assert first.after["stage"] == "AUTOMATION_STAGE_PUBLISHED"
+    assert token.after["role"] == "ROLE_ADMIN"
+    assert audited.export() == audited.kept()
+    [(state,)] = audited.sql("SELECT before->>'state' FROM audit_entries WHERE id = 2")
+    assert state == "1"
+    assert audited.broken() is None
+
+
+def test_a_number_that_no_enum_has_stays(client: Client, audited: Audit) -> None:
+    """Of an entry that was sealed while there was one."""
+    raised = client.raise_one()
+    audited.sql("UPDATE changes SET after = after || '{\"stage\": 99}'")
+    [entry] = audited.sealed(filter=f'resource = "{raised.name}"')
+    assert entry.after["stage"] == 99
+
+
+def test_every_enum_that_is_recorded_has_names() -> None:
+    recorded = {
+        (table.name.replace("_", ""), column.name)
+        for table in metadata.tables.values()
+        for column in table.c
+        if isinstance(column.type, SmallInteger)
+        and MASKED not in column.info
+        and not re.search("_counts?_?|_revisions", table.name)
+    }
+    assert {(collection.lower(), field) for collection, field in _NAMES} == recorded
 
 
 def test_secrets_are_masked(client: Client, audited: Audit) -> None:
@@ -559,3 +599,10 @@ def test_a_retention_that_the_database_refuses_is_refused_at_the_start(
 ) -> None:
     with pytest.raises(ValidationError) if is_refused else nullcontext():
         Settings(database_url=database, audit_retention_days=days)
+
+
+def test_two_results_can_be_read_at_once_in_one_transaction(audited: Audit) -> None:
+    numbers = Query(select(func.generate_series(1, 100)))
+    with audited.store.database.transaction() as transaction:
+        first, second = transaction.rows(numbers, {}), transaction.rows(numbers, {})
+        assert list(zip(first, second, strict=True)) == [((n,), (n,)) for n in range(1, 101)]

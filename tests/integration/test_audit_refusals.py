@@ -28,6 +28,7 @@ from server.store.store import Store
 from tests.integration.auditing import Audit
 from tests.integration.client import WORKSPACE, Client
 from tests.integration.probe import KINDS, SERVICE, Probe
+from tests.integration.waiting import until
 
 MEMBER = {WORKSPACE: Membership("", frozenset())}
 CREATE = "/kintsugi.v1.ExceptionService/CreateException"
@@ -105,6 +106,31 @@ def test_no_caller_fills_the_memory_with_names() -> None:
     for number in range(5000):
         refuse(refused, 1, f"organizations/local/workspaces/w{number}")
     assert [last.calls for last in refused.take().values()] == [5000]
+
+
+@pytest.mark.parametrize("of_others", [True, False])
+def test_who_probes_another_workspace_is_in_the_audit_of_their_own(
+    client: Client, audited: Audit, *, of_others: bool
+) -> None:
+    other = "organizations/local/workspaces/other"
+    if of_others:
+        audited.sql(
+            "INSERT INTO workspaces (uid, organization, id, title, features, version)"
+            " SELECT gen_random_uuid(), organization, 'other', title, features, version"
+            " FROM workspaces"
+        )
+    names = [f"{other}/exceptions/x", f"{WORKSPACE}/exceptions/x"]
+    for name in names:
+        with pytest.raises(grpc.RpcError) as error:
+            client.get(name)
+        assert error.value.code() is grpc.StatusCode.NOT_FOUND
+    until(lambda: audited.verify().unsealed_count == 1)
+    let_the_minute_pass(audited)
+    [entry] = audited.sealed()
+    assert (entry.type, entry.outcome, entry.count) == ("call.refused", "NOT_FOUND", 1)
+    assert entry.method == "/kintsugi.v1.ExceptionService/GetException"
+    [(chains,)] = audited.sql("SELECT count(DISTINCT workspace) FROM audit_entries")
+    assert chains == 1
 
 
 def test_whoever_is_a_member_nowhere_is_not_counted() -> None:

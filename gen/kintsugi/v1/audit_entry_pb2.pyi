@@ -90,8 +90,8 @@ class AuditEntry(_message.Message):
     """
     @_builtins.property
     def before(self) -> _struct_pb2.Struct:
-        """Output only. The changed fields as they were before, as the database has them:
-        enums are numbers, secrets are `***`. Unset for what is new.
+        """Output only. The changed fields as they were before, as the database has them,
+        but enums by their names; secrets are `***`. Unset for what is new.
         """
 
     @_builtins.property

@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from server.domain.audit import GENESIS, entry_type, link, masked
+
+DOCS = (Path(__file__).parents[3] / "docs/audit.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -29,30 +33,84 @@ def test_the_type_is_the_resource_and_the_verb(method, collection, is_new, type)
     assert entry_type(path, collection, is_new=is_new) == type
 
 
+def named(begin: str, end: str) -> list[str]:
+    """The words that docs/audit.md has in code between two markers."""
+    return re.findall(r"`([^`]+)`", DOCS.partition(f"<!-- {begin} -->")[2].partition(end)[0])
+
+
+MASKED = named("masked", "<!-- shown -->")
+SHOWN = named("shown", "<!-- end -->")
+
+
 @pytest.mark.parametrize(
     "key",
     [
+        *MASKED,
         *("password", "DB_PASSWORD", "client_secret", "token", "accessToken", "Authorization"),
         *("api_key", "ApiKey", "api-key", "set-cookie", "credentials", "private_key"),
-        *("pwd", "auth", "basic_auth", "Bearer", "ssh-key", "passcode"),
+        *("pwd", "basic_auth", "Bearer", "ssh-key", "passcode", "api key", "apikey"),
+        *(
+            "smtp_pass",
+            "dbpass",
+            "card_pin",
+            "page_token_secret",
+            "facebook_page_token",
+            'the "x" token',
+        ),
     ],
 )
-@pytest.mark.parametrize("value", ["hunter2", ["hunter2"], {"value": "hunter2"}])
+@pytest.mark.parametrize("value", ["hunter2", ["hunter2"], {"value": "hunter2"}, 12345])
 def test_what_stands_under_a_secret_key_is_masked(key, value):
     text = masked(json.dumps({"extra": [{key: value, "host": "worker-3"}]}))
     assert json.loads(text) == {"extra": [{key: "***", "host": "worker-3"}]}
+
+
+@pytest.mark.parametrize("key", [*SHOWN, "nextPageToken", "totalTokens", "shipping", "keyboard"])
+@pytest.mark.parametrize("value", ["812", ["812"], {"prompt": 812}, 812])
+def test_what_only_sounds_like_a_secret_stands(key, value):
+    text = json.dumps({"extra": [{key: value}]})
+    assert json.loads(masked(text)) == json.loads(text)
 
 
 @pytest.mark.parametrize(
     "fields",
     [
         {"total_prompt_tokens": 812, "token": "", "secret": None, "is_secret": True},
+        {"prompt_token_count": 812, "tokens": 3, "auth_attempts": 2, "secret_version": 4},
         {"message": "the password is wrong", "key": "invoice-7", "keyboard": "de"},
         {"author": "users/ada", "authority": "Rome"},
+        {"message": 'the "password": "x" is wrong', "path": "C:\\"},
     ],
 )
 def test_numbers_and_other_texts_stand(fields):
     assert json.loads(masked(json.dumps(fields))) == fields
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://ada:hunter2@host/x", "https://ada:***@host/x"),
+        ("at postgres://:p%40@db:5432/a,", "at postgres://:***@db:5432/a,"),
+        ('curl "amqp://a:b:c@h" "ftp://d:e@i"', 'curl "amqp://a:***@h" "ftp://d:***@i"'),
+        ("https://host:8080/users/ada@acme.com", None),
+        ("http://a:80\nada@acme.com", None),
+        ("https://ada@host", None),
+        ("Bearer xyz", "Bearer ***"),
+        ("-H 'authorization:\nbearer eyJ.a-b_c='", "-H 'authorization:\nbearer ***'"),
+        ("Basic YWRhOmh1bnRlcjI=", "Basic ***"),
+        ("Basic information of the bearer token", None),
+        ('WWW-Authenticate: Basic realm="x", Bearer realm="y"', None),
+    ],
+)
+def test_credentials_in_a_text_are_masked(text, shown):
+    given = json.dumps({"message": [text]})
+    assert json.loads(masked(given)) == {"message": [shown or text]}
+
+
+def test_a_long_text_is_looked_at_once():
+    """A million hints: what looks at the rest of the text from each of them never ends."""
+    text = json.dumps({"message": "key://:" * 1_000_000 + '\\"' * 10})
+    assert masked(text) is text
 
 
 def test_what_has_no_secrets_stays_the_very_text():
