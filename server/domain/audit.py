@@ -35,10 +35,8 @@ _NO_SECRETS = re.compile(
 """docs/audit.md has all these words."""
 
 _HINTS = ("pass", "pwd", "pin", "secret", "token", "credential", "auth", "bearer", "cookie", "key")
-"""One of these is in every name that is a secret's: without one, a text needs no closer look."""
-
-_STRING = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"(:?)')
-"""Of JSON as PostgreSQL and Python write it; a name has a colon right behind it."""
+"""One of these is in every name that is a secret's: without one, a JSON text as PostgreSQL and
+Python write it needs no closer look."""
 
 _URL_PASSWORD = re.compile(r'(://[^\s/?#:@"\\]*:)[^\s/?#"\\]+@')
 _CREDENTIALS = re.compile(
@@ -111,13 +109,18 @@ def _masked(value: Any) -> Any:
 
 
 def _may_have_secret_name(lower: str) -> bool:
-    return _has_hint(lower) and _has_hint(
-        "\n".join([name for name, colon in _STRING.findall(lower) if colon])
-    )
+    return any(_may_be_in_name(hint, lower) for hint in _HINTS)
 
 
-def _has_hint(lower: str) -> bool:
-    return any(hint in lower for hint in _HINTS)
+def _may_be_in_name(hint: str, lower: str) -> bool:
+    """A name has a colon right behind its quote; an escaped quote isn't looked behind."""
+    at = lower.find(hint)
+    while at >= 0:
+        end = lower.find('"', at)
+        if lower[end - 1] == "\\" or lower.startswith(":", end + 1):
+            return True
+        at = lower.find(hint, end)
+    return False
 
 
 def _is_secret(name: str, value: Any) -> bool:
