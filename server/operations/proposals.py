@@ -33,6 +33,7 @@ MOST_BYTES = 1024 * 1024
 """Of all actions of a session, as an answer has all of them; what came of them isn't counted."""
 
 _MAY_BE_DONE = (action_state.EXECUTING, action_state.SUCCEEDED, action_state.UNKNOWN)
+"""What has been, or may have been, done to its target."""
 
 _CONNECTOR_CHANGED = "the connector was changed after this was proposed"
 
