@@ -156,7 +156,7 @@ def _read(file: IO[str]) -> "tuple[pb.Connector, list[str]]":
     http = said.get("http")
     if isinstance(http, dict) and isinstance(http.get("body"), dict | list):
         http["body"] = json.dumps(http["body"], ensure_ascii=False)
-    return fill(Connector(), said), list(said)
+    return fill(Connector(), said, file.name), list(said)
 
 
 def _print(message: "Message", *, as_json: bool) -> None:

@@ -139,7 +139,7 @@ def _raise_and_follow(job: Job, attempts: list[process.Outcome], execution_id: s
         from cli.run.follow import follow
         from cli.run.report import describe
         from cli.run.retry import Retries
-        from cli.session_client import ActionClient
+        from cli.session_client import ActionClient, SessionClient
         from cli.threads import Threads
 
     def described(outcome: process.Outcome) -> "pb.Exception":
@@ -161,8 +161,13 @@ def _raise_and_follow(job: Job, attempts: list[process.Outcome], execution_id: s
     say(f"to have it looked into: {look_command(exception.name)}")
     say(f"or, when it is repaired: {resolve_command(exception.name)}")
     say("waiting; Ctrl-C gives up")
-    actions = ActionClient(connection)
-    retries = Retries(actions, exception.name, again, lambda outcome: described(outcome).message)
+    retries = Retries(
+        ActionClient(connection),
+        SessionClient(connection),
+        exception.name,
+        again,
+        lambda outcome: described(outcome).message,
+    )
     seen = follow(client, Threads(connection), exception, job.wait, retries.look)
     return _is_to_run(seen, works=attempts[-1].code == 0)
 

@@ -4,6 +4,7 @@ How they look to people is in `table`, `conversation` and `watch`.
 """
 
 import json
+from typing import Any
 
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
@@ -15,10 +16,15 @@ _ESCAPED = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x20
 
 
 def json_line(message: Message) -> str:
-    """The message in JSON: snake_case, defaults printed, whole numbers without a point, and all
-    without line breaks."""
-    text = MessageToJson(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    fields = json.loads(text, parse_float=lambda number: plain(float(number)))
+    """The message in JSON: snake_case, defaults printed, without line breaks."""
+    fields = fields_of(message, defaults=True)
     return json.dumps(fields, ensure_ascii=False).translate(_ESCAPED)
+
+
+def fields_of(message: Message, *, defaults: bool) -> dict[str, Any]:
+    """The message's fields as REST has them: of a Struct whole numbers, too, have no point."""
+    text = MessageToJson(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=defaults
+    )
+    said: dict[str, Any] = json.loads(text, parse_float=lambda number: plain(float(number)))
+    return said

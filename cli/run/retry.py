@@ -3,6 +3,7 @@
 When it is looked for, and what follows for the job, is decided in `follow` and `exec`.
 """
 
+import contextlib
 import threading
 import time
 import uuid
@@ -13,7 +14,7 @@ from kintsugi.v1.action_pb2 import Action
 
 from cli.errors import ServiceError
 from cli.run.process import Outcome
-from cli.session_client import ActionClient
+from cli.session_client import ActionClient, SessionClient
 from cli.terminal import say
 
 KEEP = 15.0
@@ -32,11 +33,13 @@ class Retries:
     def __init__(
         self,
         actions: ActionClient,
+        sessions: SessionClient,
         exception: str,
         again: Callable[[], Outcome],
         told: Callable[[Outcome], str],
     ) -> None:
         self._actions = actions
+        self._sessions = sessions
         self._exception = exception
         self._again = again
         self._told = told
@@ -57,6 +60,7 @@ class Retries:
             self._report(action.name, outcome)
         if outcome.signals:
             raise KeyboardInterrupt
+        self._tell_end(action.name.partition("/actions/")[0])
         return True
 
     def _take(self) -> Action | None:
@@ -70,6 +74,12 @@ class Retries:
             if not (error.transient or error.code is grpc.StatusCode.FAILED_PRECONDITION):
                 raise
         return None
+
+    def _tell_end(self, session: str) -> None:
+        """Says so where nothing comes of it, as the session was ended meanwhile."""
+        with contextlib.suppress(ServiceError):
+            if why := self._sessions.get(session).error:
+                say(f"the session has ended ({why}), so that this resolves nothing; waiting on")
 
     def _report(self, action: str, outcome: Outcome) -> None:
         """A service that is away is waited for."""

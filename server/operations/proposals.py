@@ -10,6 +10,7 @@ from kintsugi.v1 import action_pb2 as pb
 from kintsugi.v1 import agent_session_pb2, connector_pb2, exception_pb2
 from kintsugi.v1.risk_pb2 import RISK_LOW, RISK_MEDIUM, RISK_UNSPECIFIED, Risk
 
+from server.domain import action_state
 from server.domain.action_types import ACTION_TYPES, RETRY_RUN, ActionType, is_waited_for
 from server.domain.digests import digest_of
 from server.domain.ids import new_id
@@ -19,16 +20,20 @@ from server.domain.request_template import render, values_of
 from server.domain.template import RenderFailed
 from server.resources.action import ACTION, content_of
 from server.resources.connector import CONNECTOR
-from server.store.actions import insert_statement
+from server.store.actions import insert_statement, of_earlier_sessions_statement
 from server.store.changes import FURTHER, change_parameters
 from server.store.connection import Transaction
 from server.store.connectors import of_types_statement
 
 _INSERT = insert_statement(ACTION.columns)
+_EARLIER = of_earlier_sessions_statement(ACTION.columns)
 _CONNECTORS = of_types_statement(CONNECTOR.columns)
 
 MOST_BYTES = 1024 * 1024
 """Of all actions of a session, as an answer has all of them; what came of them isn't counted."""
+
+_MAY_BE_DONE = (action_state.EXECUTING, action_state.SUCCEEDED, action_state.UNKNOWN)
+"""What has been, or may have been, done to its target."""
 
 _CONNECTOR_CHANGED = "the connector was changed after this was proposed"
 
@@ -64,11 +69,13 @@ class Proposed(NamedTuple):
     def standing_risk(self, action: pb.Action) -> "Risk.ValueType | None":
         """The highest risk that was approved in advance for the action that came of it.
 
-        None if nothing was: it repeats one, or another connector would carry it out than was seen.
+        None if nothing was: it repeats one, in whatever session, or another connector would carry
+        it out than was seen.
         """
         seen = (self.connector, self.connector_revision)
         is_seen = seen == (action.connector.rpartition("/")[2], action.connector_revision)
-        holds = self.is_standing and is_seen and not self.replaces
+        is_first = not (self.replaces or action.state_reason)
+        holds = self.is_standing and is_seen and is_first
         return (self.risk or RISK_LOW) if holds else None
 
 
@@ -99,18 +106,40 @@ def propose(  # noqa: PLR0913 - where, and what
     order. The session is locked.
 
     One that can't be executed here, because nothing carries out its type, its request can't be
-    made, or there is no room for it, is left to people and says why.
+    made, or there is no room for it, is left to people and says why. One that an earlier session of
+    the exception may have done already says so.
     """
     name = AgentSessionName.parse(session.name)
     connectors = connectors_for(
         transaction, workspace, name.parent, (each.action_type for each in proposed)
     )
     made = [action_of(session, exception, connectors, each) for each in proposed]
+    _tell_what_may_be_done(transaction, workspace, name, made)
     made = _bounded(made, MOST_BYTES - size_of(there))
     recording = change_parameters(FURTHER, f"{name}/actions")
     rows = [{"workspace": workspace, "session": name.id, **_columns(action)} for action in made]
     inserted = transaction.each(_INSERT, [row | recording for row in rows])
     return [ACTION.read(pb.Action, str(name), row) for row in inserted]
+
+
+def _tell_what_may_be_done(
+    transaction: Transaction, workspace: str, name: AgentSessionName, made: Sequence[pb.Action]
+) -> None:
+    """Has each that would do the same as one of an earlier session name that one."""
+    key = {"workspace": workspace, "session": name.id, "states": list(_MAY_BE_DONE)}
+    exception = next((each.exception for each in made if each.automated), "")
+    rows = transaction.all(_EARLIER, key | {"exception": _id(exception)}) if exception else []
+    earlier = [ACTION.read(pb.Action, str(name), row) for row in rows]
+    done = {_target(each): each for each in earlier}
+    for action in made:
+        if action.automated and (before := done.get(_target(action))):
+            state = action_state.label(before.state)
+            action.state_reason = f"it may be done twice: {before.name} was begun, and is {state}"
+
+
+def _target(action: pb.Action) -> tuple[str, str, str]:
+    """What it is done to: where it would send its request, if it has one."""
+    return action.action_type, action.request.method, action.request.url
 
 
 def size_of(actions: Iterable[pb.Action]) -> int:
@@ -254,16 +283,20 @@ def _reason(action_type: str, exception: Exception_) -> str:
 
 def _columns(action: pb.Action) -> dict[str, Any]:
     return {
-        "id": action.name.rpartition("/")[2],
-        "exception": action.exception.rpartition("/")[2],
+        "id": _id(action.name),
+        "exception": _id(action.exception),
         "action_type": action.action_type,
         "automated": action.automated,
         "risk": action.risk,
         "state_reason": action.state_reason,
-        "connector": action.connector.rpartition("/")[2],
+        "connector": _id(action.connector),
         "connector_revision": action.connector_revision,
         "guide_entry": "/".join(action.guide_entry.split("/")[4:]),
-        "replaces": action.replaces.rpartition("/")[2],
+        "replaces": _id(action.replaces),
         "digest": action.digest,
         "content": content_of(action),
     }
+
+
+def _id(name: str) -> str:
+    return name.rpartition("/")[2]

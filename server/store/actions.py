@@ -47,6 +47,19 @@ def insert_statement(columns: Sequence[str]) -> Query:
     return Query(select(*read_columns(row, columns)).add_cte(change))
 
 
+def of_earlier_sessions_statement(columns: Sequence[str]) -> Query:
+    """The actions in one of `states` of an `exception`, but for those of the `session`; oldest
+    first."""
+    c = actions.c
+    rows = select(*read_columns(actions, columns)).where(
+        c.workspace == bindparam("workspace"),
+        c.exception == bindparam("exception"),
+        c.session != bindparam("session"),
+        c.state == func.any(bindparam("states")),
+    )
+    return Query(rows.order_by(c.create_time, c.id))
+
+
 def of_session_statement(columns: Sequence[str], *, locked: bool) -> Query:
     """All actions of a `session`, in the order in which they were proposed, and locked."""
     c = actions.c

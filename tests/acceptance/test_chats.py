@@ -152,6 +152,30 @@ def test_what_is_typed_is_answered_in_the_terminal(
     assert "to go on: " in terminal.shown
 
 
+def test_an_answer_to_somebody_else_is_shown_with_who_asked(
+    start_up: Callable[..., Any], tmp_path: Path, until: Until
+) -> None:
+    stack = start_up("--port", "0", "--workers", "1")
+    with httpx.Client(base_url=f"{stack.rest}/api/v1/", headers=stack.headers, timeout=30) as http:
+        chats = Chats(http, stack.workspace)
+        chat = chats.begin()
+        assert until(lambda: bool(stack.processes(WORKER)), 30)
+        [worker] = stack.processes(WORKER)
+        os.kill(worker, signal.SIGSTOP)
+        chats.ask(chat, "What is the weather like?")
+        terminal = Terminal([KINTSUGI, "sessions", "chat", chat["name"]], stack.env, tmp_path)
+        try:
+            assert until(lambda: "> " in terminal.shown, 30)
+            terminal.type("Is it warm?\n")
+            assert until(lambda: "What is the weather like?" in terminal.shown, 30), terminal.shown
+            os.kill(worker, signal.SIGCONT)
+            assert until(lambda: terminal.shown.count("I know nothing about that") == 2, 30)
+            terminal.type("\x04")
+            assert terminal.code() == 0
+        finally:
+            terminal.close()
+
+
 def test_lines_of_a_pipe_are_answered_and_the_chat_gone_on_with(stack: Any) -> None:
     first = kintsugi(stack, "sessions", "chat", input="Is it warm?\nIs it cold?\n")
     assert first.returncode == 0, first.stderr

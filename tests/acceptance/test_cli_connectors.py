@@ -87,7 +87,7 @@ def test_a_connector_is_tried(stack: Any, file: Path, id: str, target: Target) -
     ("words", "input", "code", "said"),
     [
         (("create", "x", "--file", "-"), "{", 1, "JSON or YAML"),
-        (("create", "x", "--file", "-"), "colour: red", 1, "colour"),
+        (("create", "x", "--file", "-"), "colour: red", 1, "colour is not a field of Connector"),
         (("create", "x", "--file", "-"), "action_type: a", 1, "http"),
         (("create", "x", "--file", "/none"), "", 2, "/none"),
         (("test", "x", "--parameters", "[]"), "", 2, "JSON object"),

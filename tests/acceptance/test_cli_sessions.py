@@ -29,6 +29,16 @@ LATE = (
 
 JOB = "import os, sys; sys.exit(print('done') if os.path.exists(sys.argv[1]) else 'No total')"
 
+HELD = (
+    "import pathlib, sys, time\n"
+    "begun, let = map(pathlib.Path, sys.argv[1:])\n"
+    "again = begun.exists()\n"
+    "begun.touch()\n"
+    "while again and not let.exists(): time.sleep(0.05)\n"
+    "sys.exit(None if again else 'No total')"
+)
+"""Runs as long as it is held the second time."""
+
 
 class Failed:
     """A `kintsugi exec` that waits, as its job needs a file that isn't there."""
@@ -282,6 +292,37 @@ def test_a_killed_exec_leaves_the_action_unknown_or_failed_and_asks_again(
     done(failed.stack, "sessions", "approve", failed.id)
     assert until(lambda: "nobody waits" in json.dumps(failed.session()), 90), failed.session()
     assert failed.session()["state"] == "STATE_AWAITING_CONFIRMATION"
+
+
+def test_a_job_whose_session_is_cancelled_while_it_runs_again_says_so_and_waits_on(
+    stack: Any, tmp_path: Path, automation: str, until: Until
+) -> None:
+    directory, run = tmp_path / "jobs", uuid.uuid4().hex
+    directory.mkdir()
+    begun, let = tmp_path / "begun", tmp_path / "let"
+    job = (sys.executable, "-c", HELD, str(begun), str(let))
+    words = ("--automation", automation, "--run", run, "--", *job)
+    exec = Follower(stack, directory, "exec", *words)
+    try:
+        assert until(lambda: "waiting" in exec.told, 60), exec.told
+        id = done(stack, "exceptions", "list", "--ids", "--filter", f"run = {run}").strip()
+        done(stack, "sessions", "start", id)
+        assert until(lambda: newest_session(stack, id)["state"].endswith("CONFIRMATION"), 60)
+        done(stack, "sessions", "approve", id)
+        assert until(lambda: "running it again" in exec.told, 60), exec.told
+        done(stack, "sessions", "cancel", id, "--reason", "not now")
+        let.touch()
+        assert until(
+            lambda: (
+                "cancelled it: not now), so that this resolves nothing; waiting on" in exec.told
+            ),
+            20,
+        ), exec.told
+        assert exec.process.poll() is None
+        done(stack, "exceptions", "resolve", id)
+        assert exec.process.wait(60) == 0
+    finally:
+        exec.stop()
 
 
 def test_a_resolution_by_a_person_runs_the_job_again_as_ever(fail: Fail, until: Until) -> None:

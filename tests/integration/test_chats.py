@@ -77,7 +77,7 @@ def test_a_chat_needs_nothing_and_is_active_at_once(client: Client) -> None:
     assert told(client, made) == ["A chat, begun by users/local."]
 
 
-def test_a_chat_keeps_its_title_and_what_it_is_limited_to(client: Client) -> None:
+def test_a_chat_keeps_its_title_and_its_context(client: Client) -> None:
     context = {"systems": ["billing"], "depth": 2.0, "strict": True, "nothing": None}
     made = chat(client, title="Invoices", context=context)
     found = get(client, made.name)

@@ -206,6 +206,55 @@ def test_what_was_approved_in_advance_needs_a_person_for_another_failure(
     assert (states(session), target.keys) == (["PROPOSED"], [])
 
 
+def test_what_a_cancelled_session_may_have_done_is_not_done_again_without_a_person(
+    database, client, sessions, target
+):
+    sessions.connect(target)
+    entry = self_resolving(client, REPROCESS)
+    standing = REPROCESS._replace(is_standing=True, guide_entry=entry, **SEEN)
+    other = REPROCESS._replace(parameters={"batch": "b-8"})
+    target.free.clear()
+    with working(database, Said(standing, other)):
+        first = sessions.start()
+        sessions.wait_until(lambda: target.keys)
+        sessions.cancel(first.name)
+        [before, _] = sessions.get(first.name).actions
+        session = sessions.start(first.exception)
+        session = sessions.wait(session.name, "AWAITING_CONFIRMATION", "COMPLETED")
+        target.free.set()
+        sessions.wait_until(lambda: states(sessions.get(first.name)) == ["SUCCEEDED", "CANCELLED"])
+        sessions.cancel(session.name)
+        again = sessions.start(first.exception)
+        again = sessions.wait(again.name, "AWAITING_CONFIRMATION", "COMPLETED")
+    for one, state in ((session, "EXECUTING"), (again, "SUCCEEDED")):
+        why = f"it may be done twice: {before.name} was begun, and is {state}"
+        assert states(one) == ["PROPOSED", "PROPOSED"]
+        assert one.actions[0].state_reason.startswith(why)
+        assert not one.actions[1].state_reason
+    assert len(target.keys) == 1
+
+
+def test_what_is_unknown_of_an_earlier_session_is_told_until_it_is_approved(
+    database, client, sessions, target
+):
+    sessions.connect(target, timeout={"nanos": 300_000_000})
+    target.free.clear()
+    with working(database, Said(REPROCESS)):
+        first = sessions.wait(sessions.start().name, "AWAITING_CONFIRMATION")
+        sessions.execute(first)
+        cut_off = sessions.wait(first.name, "AWAITING_CONFIRMATION")
+        sessions.cancel(first.name)
+        target.free.set()
+        again = sessions.wait(sessions.start(first.exception).name, "AWAITING_CONFIRMATION")
+        assert (
+            f"{cut_off.actions[0].name} was begun, and is UNKNOWN" in again.actions[0].state_reason
+        )
+        assert any("it may be done twice" in said for said in sessions.said(again))
+        sessions.execute(again)
+        done = sessions.wait(again.name, "COMPLETED")
+    assert (states(done), done.actions[0].state_reason) == (["SUCCEEDED"], "")
+
+
 def test_what_there_is_no_room_for_is_left_to_people(database, sessions, target):
     sessions.connect(target)
     large = REPROCESS._replace(parameters={"batch": "b-7", "log": "x" * 300_000})

@@ -41,7 +41,10 @@ class Action(_message.Message):
         STATE_UNSPECIFIED: Action._State.ValueType  # 0
         """Never answered."""
         STATE_PROPOSED: Action._State.ValueType  # 1
-        """Waits for approval."""
+        """Waits for approval. Where an action of an earlier session of its exception
+        may have done the same already, `state_reason` names that one, and no
+        policy approves this one.
+        """
         STATE_APPROVED: Action._State.ValueType  # 2
         """Approved, and not begun yet."""
         STATE_EXECUTING: Action._State.ValueType  # 3
@@ -49,7 +52,7 @@ class Action(_message.Message):
         STATE_SUCCEEDED: Action._State.ValueType  # 4
         """Done; see `result`."""
         STATE_FAILED: Action._State.ValueType  # 5
-        """Tried, and it did not work; see `result`."""
+        """It did not work, or nothing of it has left here; see `result`."""
         STATE_UNKNOWN: Action._State.ValueType  # 6
         """Cut off after it had left here: it may have been done or not. It is never
         sent again unless a person approves it anew.
@@ -57,24 +60,29 @@ class Action(_message.Message):
         STATE_REJECTED: Action._State.ValueType  # 7
         """Rejected by a person."""
         STATE_EXPIRED: Action._State.ValueType  # 8
-        """Not approved in time, or no longer what was approved; see
+        """Not approved in time, or no longer what was shown or approved; see
         `state_reason`.
         """
         STATE_CANCELLED: Action._State.ValueType  # 9
-        """No longer needed, or its session was cancelled."""
+        """Not begun, and no longer to be: others have succeeded, one before it has
+        not, or its session has ended; see `state_reason`.
+        """
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where an action stands.
 
-            PROPOSED ──> APPROVED ──> EXECUTING ──> SUCCEEDED | FAILED | UNKNOWN
-               │             └──────> EXPIRED | CANCELLED
-               └──> REJECTED | EXPIRED | CANCELLED
+            PROPOSED ──> APPROVED | REJECTED | EXPIRED | CANCELLED
+            APPROVED ──> EXECUTING | EXPIRED | CANCELLED
+            EXECUTING ──> SUCCEEDED | FAILED | UNKNOWN
         """
 
     STATE_UNSPECIFIED: Action.State.ValueType  # 0
     """Never answered."""
     STATE_PROPOSED: Action.State.ValueType  # 1
-    """Waits for approval."""
+    """Waits for approval. Where an action of an earlier session of its exception
+    may have done the same already, `state_reason` names that one, and no
+    policy approves this one.
+    """
     STATE_APPROVED: Action.State.ValueType  # 2
     """Approved, and not begun yet."""
     STATE_EXECUTING: Action.State.ValueType  # 3
@@ -82,7 +90,7 @@ class Action(_message.Message):
     STATE_SUCCEEDED: Action.State.ValueType  # 4
     """Done; see `result`."""
     STATE_FAILED: Action.State.ValueType  # 5
-    """Tried, and it did not work; see `result`."""
+    """It did not work, or nothing of it has left here; see `result`."""
     STATE_UNKNOWN: Action.State.ValueType  # 6
     """Cut off after it had left here: it may have been done or not. It is never
     sent again unless a person approves it anew.
@@ -90,11 +98,13 @@ class Action(_message.Message):
     STATE_REJECTED: Action.State.ValueType  # 7
     """Rejected by a person."""
     STATE_EXPIRED: Action.State.ValueType  # 8
-    """Not approved in time, or no longer what was approved; see
+    """Not approved in time, or no longer what was shown or approved; see
     `state_reason`.
     """
     STATE_CANCELLED: Action.State.ValueType  # 9
-    """No longer needed, or its session was cancelled."""
+    """Not begun, and no longer to be: others have succeeded, one before it has
+    not, or its session has ended; see `state_reason`.
+    """
 
     @_typing.final
     class Step(_message.Message):

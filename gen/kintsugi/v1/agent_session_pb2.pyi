@@ -71,23 +71,33 @@ class AgentSession(_message.Message):
         STATE_UNSPECIFIED: AgentSession._State.ValueType  # 0
         """Never answered."""
         STATE_STARTED: AgentSession._State.ValueType  # 1
-        """Created; no worker has begun."""
+        """Created; no worker has begun. With START_ON_PROPOSE it waits to be asked,
+        until `expire_time`.
+        """
         STATE_ANALYZING: AgentSession._State.ValueType  # 2
         """An agent works out what happened."""
         STATE_AWAITING_CONFIRMATION: AgentSession._State.ValueType  # 3
-        """Actions are proposed, and wait for approval until `expire_time`."""
+        """Actions are proposed, for the first time or since one did not succeed, and
+        wait for approval until `expire_time`.
+        """
         STATE_EXECUTING: AgentSession._State.ValueType  # 4
-        """What was approved is being executed."""
+        """What was approved, by a person or at once by a policy, is being executed."""
         STATE_COMPLETED: AgentSession._State.ValueType  # 5
-        """All that was approved succeeded, or nothing was to be done. Final."""
+        """All that was approved succeeded, all that was proposed was rejected, or
+        nothing was to be done. Final.
+        """
         STATE_FAILED: AgentSession._State.ValueType  # 6
-        """It could not be analysed; see `error`. Final."""
+        """It could not be analysed, or was given up after it had failed to go on too
+        often; see `error`. Final.
+        """
         STATE_CANCELLED: AgentSession._State.ValueType  # 7
         """Cancelled by a person, or its exception was dealt with otherwise; see
         `error`. Final.
         """
         STATE_EXPIRED: AgentSession._State.ValueType  # 8
-        """Nobody approved or rejected anything in time. Final."""
+        """Nobody asked for an analysis, or nobody approved or rejected anything, in
+        time; see `error`. Final.
+        """
         STATE_ACTIVE: AgentSession._State.ValueType  # 9
         """A chat that answers what is asked in its thread, until `expire_time`."""
         STATE_ENDED: AgentSession._State.ValueType  # 10
@@ -98,33 +108,46 @@ class AgentSession(_message.Message):
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a session stands.
 
-            STARTED ──> ANALYZING ──> AWAITING_CONFIRMATION <──> EXECUTING ──> COMPLETED
-                                         └──> COMPLETED | EXPIRED
-            any of these that is not final ──> CANCELLED | FAILED
+            STARTED ──> ANALYZING | FAILED | CANCELLED | EXPIRED
+            ANALYZING ──> AWAITING_CONFIRMATION | EXECUTING | COMPLETED | FAILED | CANCELLED
+            AWAITING_CONFIRMATION ──> EXECUTING | COMPLETED | FAILED | CANCELLED | EXPIRED
+            EXECUTING ──> AWAITING_CONFIRMATION | COMPLETED | FAILED | CANCELLED
 
-            of a chat: ACTIVE ──> ENDED
+        Of a chat:
+
+            ACTIVE ──> ENDED
         """
 
     STATE_UNSPECIFIED: AgentSession.State.ValueType  # 0
     """Never answered."""
     STATE_STARTED: AgentSession.State.ValueType  # 1
-    """Created; no worker has begun."""
+    """Created; no worker has begun. With START_ON_PROPOSE it waits to be asked,
+    until `expire_time`.
+    """
     STATE_ANALYZING: AgentSession.State.ValueType  # 2
     """An agent works out what happened."""
     STATE_AWAITING_CONFIRMATION: AgentSession.State.ValueType  # 3
-    """Actions are proposed, and wait for approval until `expire_time`."""
+    """Actions are proposed, for the first time or since one did not succeed, and
+    wait for approval until `expire_time`.
+    """
     STATE_EXECUTING: AgentSession.State.ValueType  # 4
-    """What was approved is being executed."""
+    """What was approved, by a person or at once by a policy, is being executed."""
     STATE_COMPLETED: AgentSession.State.ValueType  # 5
-    """All that was approved succeeded, or nothing was to be done. Final."""
+    """All that was approved succeeded, all that was proposed was rejected, or
+    nothing was to be done. Final.
+    """
     STATE_FAILED: AgentSession.State.ValueType  # 6
-    """It could not be analysed; see `error`. Final."""
+    """It could not be analysed, or was given up after it had failed to go on too
+    often; see `error`. Final.
+    """
     STATE_CANCELLED: AgentSession.State.ValueType  # 7
     """Cancelled by a person, or its exception was dealt with otherwise; see
     `error`. Final.
     """
     STATE_EXPIRED: AgentSession.State.ValueType  # 8
-    """Nobody approved or rejected anything in time. Final."""
+    """Nobody asked for an analysis, or nobody approved or rejected anything, in
+    time; see `error`. Final.
+    """
     STATE_ACTIVE: AgentSession.State.ValueType  # 9
     """A chat that answers what is asked in its thread, until `expire_time`."""
     STATE_ENDED: AgentSession.State.ValueType  # 10
@@ -239,7 +262,7 @@ class AgentSession(_message.Message):
 
     @_builtins.property
     def analysis(self) -> Global___Analysis:
-        """Output only. What was found out; unset before it is AWAITING_CONFIRMATION."""
+        """Output only. What was found out; unset before it was analysed."""
 
     @_builtins.property
     def actions(self) -> _containers.RepeatedCompositeFieldContainer[_action_pb2.Action]:
@@ -271,8 +294,9 @@ class AgentSession(_message.Message):
 
     @_builtins.property
     def context(self) -> _struct_pb2.Struct:
-        """Optional. What the answers of a chat are to be limited to, in the words of
-        the client, and kept as given; only of a chat. At most 64 KiB.
+        """Optional. What a client wants to find again with a chat; only of a chat. It
+        is kept as given, and no answer depends on it: what a chat is about is said
+        by `exception` and by what is asked. At most 64 KiB.
         """
 
     def __init__(

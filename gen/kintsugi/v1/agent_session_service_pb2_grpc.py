@@ -149,9 +149,11 @@ class AgentSessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelAgentSession(self, request, context):
-        """Cancels a session, which stops within a second. What was not begun is
-        CANCELLED; what has left here already ends as it ends, or as UNKNOWN.
-        FAILED_PRECONDITION if the session is final.
+        """Cancels a session, which stops within a second. What is PROPOSED is CANCELLED,
+        and so is what is APPROVED and not begun, although ExecuteActions has answered:
+        it is never sent. What is EXECUTING ends as it ends: FAILED where nothing has
+        left here yet, else as its target answers, or as UNKNOWN. FAILED_PRECONDITION
+        if the session is final.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -74,9 +74,11 @@ class AgentSessionServiceStub:
     COMPLETED. FAILED_PRECONDITION as for ExecuteActions.
     """
     CancelAgentSession: _grpc.UnaryUnaryMultiCallable[_agent_session_service_pb2.CancelAgentSessionRequest, _agent_session_pb2.AgentSession]
-    """Cancels a session, which stops within a second. What was not begun is
-    CANCELLED; what has left here already ends as it ends, or as UNKNOWN.
-    FAILED_PRECONDITION if the session is final.
+    """Cancels a session, which stops within a second. What is PROPOSED is CANCELLED,
+    and so is what is APPROVED and not begun, although ExecuteActions has answered:
+    it is never sent. What is EXECUTING ends as it ends: FAILED where nothing has
+    left here yet, else as its target answers, or as UNKNOWN. FAILED_PRECONDITION
+    if the session is final.
     """
     EndAgentSession: _grpc.UnaryUnaryMultiCallable[_agent_session_service_pb2.EndAgentSessionRequest, _agent_session_pb2.AgentSession]
     """Ends a chat; what isn't answered by then isn't answered. FAILED_PRECONDITION
@@ -128,9 +130,11 @@ class AgentSessionServiceAsyncStub(AgentSessionServiceStub):
     COMPLETED. FAILED_PRECONDITION as for ExecuteActions.
     """
     CancelAgentSession: _aio.UnaryUnaryMultiCallable[_agent_session_service_pb2.CancelAgentSessionRequest, _agent_session_pb2.AgentSession]  # type: ignore[assignment]
-    """Cancels a session, which stops within a second. What was not begun is
-    CANCELLED; what has left here already ends as it ends, or as UNKNOWN.
-    FAILED_PRECONDITION if the session is final.
+    """Cancels a session, which stops within a second. What is PROPOSED is CANCELLED,
+    and so is what is APPROVED and not begun, although ExecuteActions has answered:
+    it is never sent. What is EXECUTING ends as it ends: FAILED where nothing has
+    left here yet, else as its target answers, or as UNKNOWN. FAILED_PRECONDITION
+    if the session is final.
     """
     EndAgentSession: _aio.UnaryUnaryMultiCallable[_agent_session_service_pb2.EndAgentSessionRequest, _agent_session_pb2.AgentSession]  # type: ignore[assignment]
     """Ends a chat; what isn't answered by then isn't answered. FAILED_PRECONDITION
@@ -221,9 +225,11 @@ class AgentSessionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_session_service_pb2.CancelAgentSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_session_pb2.AgentSession, _abc.Awaitable[_agent_session_pb2.AgentSession]]:
-        """Cancels a session, which stops within a second. What was not begun is
-        CANCELLED; what has left here already ends as it ends, or as UNKNOWN.
-        FAILED_PRECONDITION if the session is final.
+        """Cancels a session, which stops within a second. What is PROPOSED is CANCELLED,
+        and so is what is APPROVED and not begun, although ExecuteActions has answered:
+        it is never sent. What is EXECUTING ends as it ends: FAILED where nothing has
+        left here yet, else as its target answers, or as UNKNOWN. FAILED_PRECONDITION
+        if the session is final.
         """
 
     @_abc_1.abstractmethod

@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 import pytest
 from kintsugi.v1.action_pb2 import Action
+from kintsugi.v1.agent_session_pb2 import AgentSession
 
 from cli.errors import ServiceError
 from cli.run import retry
@@ -26,6 +27,7 @@ class Service:
         self._answers: Iterator[Any] = iter(answers)
         self.claims: list[str] = []
         self.reports: list[tuple[int, str]] = []
+        self.ended = ""
 
     def executing(self, _exception: str, _type: str) -> list[Action]:
         return [ACTION]
@@ -40,6 +42,9 @@ class Service:
         self.reports.append((code, error))
         self._answer()
 
+    def get(self, session: str) -> AgentSession:
+        return AgentSession(name=session, error=self.ended)
+
     def _answer(self) -> None:
         answer = next(self._answers, None)
         if answer is not None:
@@ -48,7 +53,7 @@ class Service:
 
 def look(service: Any, code: int = 0, signals: tuple[int, ...] = ()) -> bool:
     outcome = Outcome(code, "ended", Capture(), signals)
-    return Retries(service, "e", lambda: outcome, lambda _: "no total").look()
+    return Retries(service, service, "e", lambda: outcome, lambda _: "no total").look()
 
 
 @pytest.mark.parametrize(("code", "error"), [(0, ""), (3, "no total")])
@@ -67,7 +72,7 @@ def test_what_can_not_be_taken_is_not_run(error: ServiceError) -> None:
 
 def test_what_was_taken_though_no_answer_came_is_still_taken_the_next_time() -> None:
     service: Any = Service(AWAY)
-    retries = Retries(service, "e", lambda: Outcome(0, "ended", Capture()), lambda _: "")
+    retries = Retries(service, service, "e", lambda: Outcome(0, "ended", Capture()), lambda _: "")
     assert not retries.look()
     assert retries.look()
     assert len(set(service.claims)) == 1
@@ -75,9 +80,21 @@ def test_what_was_taken_though_no_answer_came_is_still_taken_the_next_time() -> 
 
 def test_no_action_is_run_twice_though_its_report_was_refused() -> None:
     service: Any = Service(None, TAKEN)
-    retries = Retries(service, "e", lambda: Outcome(0, "ended", Capture()), lambda _: "")
+    retries = Retries(service, service, "e", lambda: Outcome(0, "ended", Capture()), lambda _: "")
     assert retries.look()
     assert not retries.look()
+
+
+def test_that_the_session_was_ended_meanwhile_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    service = Service()
+    assert look(service)
+    assert "waiting on" not in capsys.readouterr().err
+    service.ended = "users/ada cancelled it"
+    assert look(service)
+    told = (
+        "the session has ended (users/ada cancelled it), so that this resolves nothing; waiting on"
+    )
+    assert told in capsys.readouterr().err
 
 
 def test_what_can_not_be_gone_on_from_is_raised() -> None:
@@ -117,5 +134,5 @@ def test_a_job_that_takes_longer_is_kept(monkeypatch: pytest.MonkeyPatch) -> Non
         return Outcome(0, "ended", Capture())
 
     actions: Any = service
-    assert Retries(actions, "e", again, lambda _: "").look()
+    assert Retries(actions, actions, "e", again, lambda _: "").look()
     assert len(set(service.claims)) == 1

@@ -1,5 +1,7 @@
 """Which states of sessions and actions follow which: the tables, and nothing beside them."""
 
+import re
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -37,6 +39,18 @@ MACHINES = [
     (agent_session_state, AgentSession.State, SESSION),
     (action_state, Action.State, ACTION),
 ]
+
+
+PROTOS = Path(__file__).parents[3] / "proto/kintsugi/v1"
+
+
+@pytest.mark.parametrize(
+    ("file", "table"), [("agent_session.proto", SESSION), ("action.proto", ACTION)]
+)
+def test_the_manual_tells_each_transition_once(file: str, table: dict[str, str]) -> None:
+    told = re.findall(r"^  //     (\w+) ──> (.+)$", (PROTOS / file).read_text(), re.MULTILINE)
+    following = [(name, states.replace(" | ", " ")) for name, states in told]
+    assert following == [(name, states) for name, states in table.items() if states]
 
 
 @pytest.mark.parametrize(("machine", "states", "table"), MACHINES)
