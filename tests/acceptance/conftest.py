@@ -3,6 +3,7 @@
 Tests that stop, kill or flood it start further ones, with `start_up`.
 """
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,8 +16,12 @@ from tests.acceptance.edges import Edges
 
 @pytest.fixture(scope="session")
 def stack(start_for_session: Callable[..., Any]) -> Any:
-    """Running; has rest, grpc, health, metrics, workspace, edge and env."""
-    return start_for_session("--port", "0", "--workers", "2")
+    """Running; has rest, grpc, health, metrics, workspace, edge and env.
+
+    However many tests share it, none finds the hour's agent starts used up.
+    """
+    env = {**os.environ, "KINTSUGI_AGENT_STARTS_PER_HOUR": "10000"}
+    return start_for_session("--port", "0", "--workers", "2", env=env)
 
 
 @pytest.fixture(scope="module")
