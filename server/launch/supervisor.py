@@ -33,7 +33,7 @@ _OLDEST_POSTGRES = 17
 _GRACE_SECONDS = 0.8
 _END = ((signal.SIGTERM, _GRACE_SECONDS + 0.4),)
 _KILL = ((signal.SIGKILL, 0.2),)
-_LAST_SECONDS = 2
+_LAST_SECONDS = 3
 """What a worker may take to end after the requests that it waits for."""
 _STOP_ENVOY = ((signal.SIGTERM, 0.3), (signal.SIGKILL, 0.2))
 

@@ -28,7 +28,7 @@ session is noticed."""
 _BEAT_SECONDS = 0.5
 _PAUSE_SECONDS = 0.5
 """After something failed, the first time; it doubles with each attempt."""
-_LAST_SECONDS = 0.5
+_LAST_SECONDS = 1.5
 """In which what has to be cut off at the end is written down."""
 _CLOSING = "the worker ends"
 

@@ -26,9 +26,9 @@ def environment(tmp_path):
     python = sys.executable
     run(python, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT))
     [wheel] = tmp_path.glob("*.whl")
-    run(python, "-m", "venv", "--without-pip", str(tmp_path / "environment"))
-    pip = [python, "-m", "pip", "--python", str(tmp_path / "environment")]
-    run(*pip, "install", "--quiet", "--no-compile", str(wheel))
+    uv = str(Path(python).with_name("uv"))  # takes a sixth of pip's time
+    run(uv, "venv", "--python", python, str(tmp_path / "environment"))
+    run(uv, "pip", "install", "--python", str(tmp_path / "environment"), str(wheel))
     return tmp_path / "environment"
 
 
