@@ -1,6 +1,6 @@
 """What people would write instead: the read and the list of exceptions in FastAPI, on our table.
 
-SQLAlchemy's ORM over asyncpg, pydantic models, uvicorn as it comes. Answers to whom and what our
+SQLAlchemy's ORM, pydantic models, uvicorn as it comes. Answers to whom and what our
 service does; without its logs, metrics, limits and page tokens. Started by `frameworks`.
 """
 

@@ -21,9 +21,12 @@ from google.protobuf.empty_pb2 import Empty
 from kintsugi.v1 import options_pb2
 from kintsugi.v1.workspace_service_pb2 import GetWorkspaceRequest
 
-from server import logs
-from server.app import Served, Server
-from server.config import Settings
+from cli.importing import for_good
+
+with for_good():
+    from server import logs
+    from server.app import Served, Server
+    from server.config import Settings
 
 SERVICE = "kintsugi.bench.EmptyService"
 PATH = f"/{SERVICE}/Call"

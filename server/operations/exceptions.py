@@ -6,7 +6,7 @@ Which transitions are legal is said in `domain/exception_state.py`.
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1 import exception_service_pb2 as service
@@ -43,6 +43,8 @@ from server.store.topics import thread_topic
 
 Exceptions = Collection[pb.Exception, ExceptionName]
 
+T = TypeVar("T")
+
 _RAISE_ALL = raise_all_statement(EXCEPTION.columns)
 _RAISE_AND_TELL = raise_and_tell_statement(EXCEPTION.columns)
 
@@ -70,7 +72,7 @@ def create(exceptions: Exceptions, request: service.CreateExceptionRequest) -> p
 
 def batch_create(
     exceptions: Exceptions, request: service.BatchCreateExceptionsRequest
-) -> list[pb.Exception]:
+) -> service.BatchCreateExceptionsResponse:
     """Raises all of the exceptions or none, each as `create` would (AIP-233)."""
     parent = WorkspaceName.parse(request.parent)
     _check_children(request)
@@ -83,7 +85,7 @@ def batch_create(
     steps = _steps([row["identity"] for row in rows])
     order = list(chain.from_iterable(steps))
 
-    def work() -> list[pb.Exception]:
+    def work() -> service.BatchCreateExceptionsResponse:
         parameters = [
             raise_all_parameters(
                 [rows[index] for index in indexes],
@@ -95,10 +97,14 @@ def batch_create(
         with store.database.transaction() as transaction:
             stored = transaction.each(_RAISE_ALL, parameters)
         store.notifier.announce(*{thread_topic(workspace, each[0]["thread"]) for each in said})
-        return _reordered([EXCEPTION.read(pb.Exception, str(parent), row) for row in stored], order)
+        response = service.BatchCreateExceptionsResponse()
+        for row in _reordered(stored, order):
+            EXCEPTION.read(response.exceptions.add, str(parent), row)
+        return response
 
-    def repeat(names: Sequence[str]) -> list[pb.Exception]:
-        return _reordered([exceptions.get(ExceptionName.parse(name)) for name in names], order)
+    def repeat(names: Sequence[str]) -> service.BatchCreateExceptionsResponse:
+        raised = [exceptions.get(ExceptionName.parse(name)) for name in _reordered(names, order)]
+        return service.BatchCreateExceptionsResponse(exceptions=raised)
 
     return once(store, workspace, request, work, repeat)
 
@@ -207,10 +213,10 @@ def _steps(identities: Sequence[bytes]) -> list[list[int]]:
     return steps
 
 
-def _reordered(exceptions: Sequence[pb.Exception], order: Sequence[int]) -> list[pb.Exception]:
-    """Undoes the sorting: `exceptions[n]` belongs to the request at `order[n]`."""
-    by_index = dict(zip(order, exceptions, strict=True))
-    return [by_index[index] for index in range(len(exceptions))]
+def _reordered(stored: Sequence[T], order: Sequence[int]) -> list[T]:
+    """Undoes the sorting: `stored[n]` belongs to the request at `order[n]`."""
+    by_index = dict(zip(order, stored, strict=True))
+    return [by_index[index] for index in range(len(stored))]
 
 
 def _pending_twin(exceptions: Exceptions, name: ExceptionName) -> ExceptionName | None:

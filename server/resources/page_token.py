@@ -6,11 +6,12 @@ A token is no secret and no permission: whoever makes one up is told so, or sees
 import base64
 import binascii
 import hashlib
-import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from sqlalchemy import ColumnElement, Integer, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.types import TypeEngine
@@ -34,7 +35,7 @@ class PageToken:
 
 
 def encode(token: PageToken, binding: bytes) -> str:
-    body = json.dumps([token.after, token.total_size, token.is_lower_bound]).encode()
+    body = orjson.dumps([token.after, token.total_size, token.is_lower_bound])
     return base64.urlsafe_b64encode(_checksum(body, binding) + body).decode().rstrip("=")
 
 
@@ -72,9 +73,10 @@ def _order_value(kind: TypeEngine[Any], value: Any) -> Any:
 
 
 def _read(body: bytes) -> PageToken:
-    match json.loads(body):
-        case [[*after], int(total_size), bool(is_lower_bound)] if 0 <= total_size < _INT32:
-            return PageToken(tuple(after), total_size, is_lower_bound)
+    with suppress(orjson.JSONDecodeError):
+        match orjson.loads(body):
+            case [[*after], int(total_size), bool(is_lower_bound)] if 0 <= total_size < _INT32:
+                return PageToken(tuple(after), total_size, is_lower_bound)
     raise PageTokenInvalid(_DAMAGED)
 
 

@@ -37,8 +37,7 @@ class ExceptionService(ExceptionServiceServicer):
     def BatchCreateExceptions(
         self, request: service.BatchCreateExceptionsRequest, context: grpc.ServicerContext
     ) -> service.BatchCreateExceptionsResponse:
-        raised = operations.batch_create(self._exceptions, request)
-        return service.BatchCreateExceptionsResponse(exceptions=raised)
+        return operations.batch_create(self._exceptions, request)
 
     def GetException(
         self, request: service.GetExceptionRequest, context: grpc.ServicerContext
