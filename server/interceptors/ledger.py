@@ -6,6 +6,7 @@ killed process hasn't told yet is lost. Where metrics are read from is the super
 
 import atexit
 import threading
+import time
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ T = TypeVar("T")
 
 _log = structlog.get_logger()
 
-_DELAY_SECONDS = 0.02
+_DELAY_SECONDS = 0.05
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")
 _CODED = (*_METHOD, "grpc_code")
 _STARTED = Counter("grpc_server_started", "RPCs that have begun.", _METHOD)
@@ -48,7 +49,6 @@ class Ended(NamedTuple):
 
 
 _lock = threading.Lock()
-_over = threading.Event()
 _begun: deque[tuple[str, str]] = deque()
 _refused: deque[tuple[str, str]] = deque()
 _ended: deque[Ended] = deque()
@@ -58,7 +58,7 @@ _ended: deque[Ended] = deque()
 def keep() -> None:
     """Has what happens told soon, as long as the process lives. Once is enough."""
     threading.Thread(target=_run, name="ledger", daemon=True).start()
-    atexit.register(_end)
+    atexit.register(_tell)
 
 
 def began(path: str, kind: str) -> None:
@@ -74,13 +74,9 @@ def ended(rpc: Ended) -> None:
     _ended.append(rpc)
 
 
-def _end() -> None:
-    _over.set()
-    _tell()
-
-
 def _run() -> None:
-    while not _over.wait(_DELAY_SECONDS):
+    while True:
+        time.sleep(_DELAY_SECONDS)
         if _begun or _refused or _ended:
             _tell()
 

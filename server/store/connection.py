@@ -67,9 +67,7 @@ class Connection(psycopg.Connection[Row]):
 
     def was_closed(self) -> bool:
         """Whether the server has ended it: while it is idle, that is all there is to be told."""
-        waiting = select.poll()
-        waiting.register(self.fileno(), select.POLLIN)
-        return bool(waiting.poll(0))
+        return is_told(self, 0)
 
     def all(self, query: Query, parameters: Parameters) -> list[Row]:
         return self._cursor.execute(query.text, query.parameters(parameters)).fetchall()
@@ -196,6 +194,13 @@ class Database:
                 return connection
             connection.close()
             self._pool.putconn(connection)
+
+
+def is_told(connection: psycopg.Connection[Any], seconds: float) -> bool:
+    """Whether the server has anything to say to an idle connection, after at most so long."""
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))
 
 
 def connect_apart(url: str) -> psycopg.Connection[Row]:

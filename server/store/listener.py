@@ -9,13 +9,13 @@ from collections.abc import Callable, Collection
 import psycopg
 import structlog
 
-from server.store.connection import connect_apart
+from server.store.connection import connect_apart, is_told
 from server.store.topics import CHANNEL, EVERYTHING
 
 _log = structlog.get_logger()
 
 _LONGEST_SECONDS = 0.1
-"""What it waits at once, and so what closing it takes. psycopg wakes up as often by itself."""
+"""What it waits at once, and so what closing it takes."""
 
 _MOST_RETRY_SECONDS = 5.0
 _CLOSING_SECONDS = 2.0
@@ -55,9 +55,11 @@ class Listener:
             quiet = 0
             while not self._closing.is_set():
                 quiet += 1
-                for notification in connection.notifies(timeout=_LONGEST_SECONDS, stop_after=1):
-                    quiet = 0
+                if quiet == _CHECKED_AFTER:
+                    connection.execute("SELECT 1")  # may hear something, too
+                # psycopg's own waiting would cost a process that has nothing to do the most.
+                elif not is_told(connection, _LONGEST_SECONDS):
+                    continue
+                quiet = 0
+                for notification in connection.notifies(timeout=0, stop_after=1):
                     self._heard(notification.payload.split())
-                if quiet >= _CHECKED_AFTER:
-                    connection.execute("SELECT 1")
-                    quiet = 0

@@ -38,7 +38,8 @@ FAULTS = {
 NOT_BY_CHANCE = {
     *("ActionService/CreateAction", "ActionService/ClaimAction", "ActionService/ReportAction"),
     *("AgentSessionService/ExecuteActions", "AgentSessionService/RejectActions"),
-    *("ConnectorService/CreateConnector", "ConnectorService/TestConnector"),
+    *("ConnectorService/CreateConnector", "ConnectorService/UpdateConnector"),
+    "ConnectorService/TestConnector",
 }
 """What can only be done while a session waits, and a connector's whole request: random calls come
 as far as their refusals, and tests of their own further."""
