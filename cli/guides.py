@@ -110,9 +110,10 @@ def approve(*, guide: str, self_resolving: bool, as_json: bool) -> None:
     def act(client: "GuideClient", entry: "pb.GuideEntry") -> "pb.GuideEntry":
         if self_resolving and not entry.self_resolving:
             entry = client.edit(entry, {"self_resolving": True})
+        approved = client.approve(entry)
         if entry.action_type and not as_json:
             say(guide_table.action(entry))
-        return client.approve(entry)
+        return approved
 
     _change(guide, act, "approved as {}", as_json=as_json)
 

@@ -15,7 +15,7 @@ from kintsugi.v1.action_pb2 import Action
 from cli.errors import ServiceError
 from cli.run.process import Outcome
 from cli.session_client import ActionClient, SessionClient
-from cli.terminal import say
+from cli.terminal import resolve_command, say
 
 KEEP = 15.0
 """Seconds between two calls that keep an action; it is lost after 60 without one."""
@@ -80,6 +80,7 @@ class Retries:
         with contextlib.suppress(ServiceError):
             if why := self._sessions.get(session).error:
                 say(f"the session has ended ({why}), so that this resolves nothing; waiting on")
+                say(f"when it is repaired: {resolve_command(self._exception)}")
 
     def _report(self, action: str, outcome: Outcome) -> None:
         """A service that is away is waited for."""

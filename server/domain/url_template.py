@@ -30,6 +30,8 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _MARKS = range(0xE000, 0xF900)
 """Characters for private use, which stand for the places while a URL is taken apart."""
 _MARK = re.compile(f"[{chr(_MARKS[0])}-{chr(_MARKS[-1])}]")
+_NAMES = {"action.name", "exception.name", "exception.run", "exception.automation"}
+"""What stands for them has / in it."""
 _IN_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
 _NOT_IN_PATH = re.compile(r"[/\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
 """What some servers take for the end of a segment, also in an escape or one within another."""
@@ -106,6 +108,10 @@ class UrlTemplate(NamedTuple):
             raise TemplateInvalid("can't have a user or a password; see auth")
         if any(_is_dots(segment) for segment in self.path.split("/")):
             raise TemplateInvalid("can't have the segments . or ..")
+        for mark in _MARK.findall(self.path):
+            key = self.places[ord(mark) - _MARKS[0]].key
+            if key in _NAMES:
+                raise TemplateInvalid(f"{key} is a name with /, which can't be in a path")
 
 
 def _check_literals(parts: list[Part]) -> None:

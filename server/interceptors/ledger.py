@@ -6,12 +6,12 @@ killed process hasn't told yet is lost. Where metrics are read from is the super
 
 import atexit
 import threading
-import time
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
+from time import sleep
 from typing import NamedTuple, TypeVar
 
 import grpc
@@ -76,7 +76,7 @@ def ended(rpc: Ended) -> None:
 
 def _run() -> None:
     while True:
-        time.sleep(_DELAY_SECONDS)
+        sleep(_DELAY_SECONDS)
         if _begun or _refused or _ended:
             _tell()
 

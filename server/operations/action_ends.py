@@ -12,13 +12,11 @@ from server.domain.timestamps import set_timestamp
 from server.operations.session_turn import Turn
 from server.outbound.outcome import Kind, Outcome
 from server.store import attempts
+from server.store.attempts import Attempt
 
 _CUT_OFF = "it was cut off, and whether it was done isn't known"
 
-_STATES: dict[Kind, action_state.State] = {
-    Kind.SUCCEEDED: action_state.SUCCEEDED,
-    Kind.FAILED: action_state.FAILED,
-}
+_ONE_CUT_OFF = "an attempt before that was cut off, and whether it was done isn't known"
 
 
 def break_off(turn: Turn, action: Action, why: str) -> None:
@@ -32,19 +30,19 @@ def break_off(turn: Turn, action: Action, why: str) -> None:
 
 
 def end(turn: Turn, action: Action, outcome: Outcome) -> None:
-    """Ends what hasn't ended of it. Without an answer, it has FAILED only where no attempt has
-    left here."""
+    """Ends what hasn't ended of it. It has FAILED only where every attempt that has left here was
+    answered."""
     key = turn.key_of(action)
     attempts.end(turn.transaction, key, outcome.kind.value)
     attempt = attempts.last(turn.transaction, key)
     begun = attempt.first_send_time if attempt else turn.now
-    unanswered = action_state.FAILED if attempt and attempt.never_left else action_state.UNKNOWN
-    state = _STATES.get(outcome.kind, unanswered)
+    state = _state(outcome.kind, attempt)
+    is_doubted = outcome.kind is Kind.FAILED and state == action_state.UNKNOWN
 
     def fill(changed: Action) -> None:
         result = changed.result
         result.success = state == action_state.SUCCEEDED
-        result.error = outcome.error
+        result.error = f"{outcome.error}; {_ONE_CUT_OFF}" if is_doubted else outcome.error
         if outcome.response:
             result.response.update(outcome.response)
         set_timestamp(result.execute_time, begun)
@@ -52,6 +50,14 @@ def end(turn: Turn, action: Action, outcome: Outcome) -> None:
         _set_steps(changed, _STEP_ENDS[state])
 
     turn.say(_answer(turn.move_action(action, state, fill=fill)))
+
+
+def _state(kind: Kind, attempt: Attempt | None) -> action_state.State:
+    if kind is Kind.SUCCEEDED:
+        return action_state.SUCCEEDED
+    if kind is Kind.FAILED and not (attempt and attempt.was_cut_off):
+        return action_state.FAILED
+    return action_state.FAILED if attempt and attempt.never_left else action_state.UNKNOWN
 
 
 _STEP_ENDS = {

@@ -137,9 +137,9 @@ def _tell_what_may_be_done(
             action.state_reason = f"it may be done twice: {before.name} was begun, and is {state}"
 
 
-def _target(action: pb.Action) -> tuple[str, str, str]:
-    """What it is done to: where it would send its request, if it has one."""
-    return action.action_type, action.request.method, action.request.url
+def _target(action: pb.Action) -> tuple[str, bytes]:
+    """What it is done to, for one exception; its request may have its own name in it, too."""
+    return action.action_type, action.parameters.SerializeToString(deterministic=True)
 
 
 def size_of(actions: Iterable[pb.Action]) -> int:

@@ -89,6 +89,8 @@ def begin_sending(desk: Desk, lease: Lease, action: Action, margin: float) -> Se
         if begun.state == action_state.EXECUTING and not _is_to_repeat(http, attempt):
             _give_up(turn, begun, "")
             return None
+        if attempt and not attempt.has_ended:  # its worker was killed
+            attempts.end(turn.transaction, turn.key_of(begun), Kind.CUT_OFF.value)
         return _attempt(turn, begun, http, margin)
 
 

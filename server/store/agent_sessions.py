@@ -54,12 +54,13 @@ LET_GO = Query(
     text(
         f"""
         UPDATE agent_sessions
-        SET due_time = CASE WHEN :is_busy THEN coalesce(due_time, clock_timestamp()) END
+        SET due_time = CASE WHEN :is_busy THEN clock_timestamp() END
         {_ONE}
         """
     )
 )
-"""No worker has to look at the session any more, unless an action of it is still EXECUTING."""
+"""No worker has to look at the session any more, unless an action of it is still EXECUTING: then
+at once, as between two attempts there is nothing to wait for."""
 
 DUE_WITH_CLAIM = Query(
     text(

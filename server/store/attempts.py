@@ -41,7 +41,8 @@ _LAST = Query(
     text(
         """
         SELECT number, end_time IS NOT NULL, seconds_left, first_send_time, never_left,
-            claim, CAST(extract(epoch FROM claim_until - clock_timestamp()) AS double precision)
+            was_cut_off, claim,
+            CAST(extract(epoch FROM claim_until - clock_timestamp()) AS double precision)
         FROM (
             SELECT number, end_time,
                 CAST(extract(epoch FROM not_after - clock_timestamp()) AS double precision)
@@ -49,7 +50,8 @@ _LAST = Query(
                 CAST(extract(epoch FROM min(send_time) OVER ()) * 1000000 AS bigint)
                     AS first_send_time,
                 bool_and(coalesce(outcome IN ('unsent', 'refused'), false)) OVER ()
-                    AS never_left
+                    AS never_left,
+                coalesce(bool_or(outcome = 'cut off') OVER (), false) AS was_cut_off
             FROM action_attempts
             WHERE workspace = :workspace AND session = :session AND action = :action
             ORDER BY number DESC LIMIT 1
@@ -64,9 +66,9 @@ class Attempt(NamedTuple):
     """The last attempt at an action, and who has claimed the action.
 
     `seconds_left` until whoever sends it has given up, negative when that is over;
-    `first_send_time` of all of them, in microseconds since 1970, and `never_left` where all of them
-    were unsent or refused; `claim` is empty, and `claimed_for` None, where nobody has; otherwise
-    these are the seconds that it is held for.
+    `first_send_time` of all of them, in microseconds since 1970, `never_left` where all of them
+    were unsent or refused, and `was_cut_off` where one of them was; `claim` is empty, and
+    `claimed_for` None, where nobody has; otherwise these are the seconds that it is held for.
     """
 
     number: int
@@ -74,6 +76,7 @@ class Attempt(NamedTuple):
     seconds_left: float
     first_send_time: int
     never_left: bool
+    was_cut_off: bool
     claim: str
     claimed_for: float | None
 

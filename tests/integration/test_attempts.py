@@ -117,8 +117,7 @@ def test_what_never_left_has_failed_when_its_connector_is_another(database, sess
 def test_what_never_left_has_failed_when_its_session_is_cancelled(database, sessions):
     with working(database, Said(REPROCESS)):
         session = _between_attempts(database, sessions)
-        sessions.cancel(session.name)
-        _later(database)
+        sessions.cancel(session.name)  # for whose end the next attempt isn't waited
         ended = sessions.wait_until(lambda: _ended(sessions.get(session.name)))
     assert states(ended) == ["FAILED"]
 
@@ -163,6 +162,24 @@ def test_what_was_cut_off_once_is_unknown_though_the_last_attempt_never_left(
         again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
     assert states(again) == ["UNKNOWN", "PROPOSED"]
     assert _attempts(database) == [("cut off", False), ("unsent", False)]
+
+
+def test_what_was_cut_off_once_is_unknown_though_the_last_attempt_was_refused(
+    database, sessions, target
+):
+    retry = {"max_attempts": 2, "initial_backoff": {"seconds": 60}}
+    timeout = {"nanos": 300_000_000}
+    sessions.connect(target, idempotent=True, retry=retry, timeout=timeout)
+    target.free.clear()
+    with working(database, Said(REPROCESS)):
+        session = _approved(sessions)
+        sessions.wait_until(lambda: _attempts(database) == [("cut off", False)])
+        target.status = 503
+        target.free.set()
+        _later(database)
+        again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
+    assert states(again) == ["UNKNOWN", "PROPOSED"]
+    assert "an attempt before that was cut off" in again.actions[0].result.error
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def test_what_was_approved_in_advance_needs_a_person_for_another_failure(
 def test_what_a_cancelled_session_may_have_done_is_not_done_again_without_a_person(
     database, client, sessions, target
 ):
-    sessions.connect(target)
+    sessions.connect(target, url=f"{target.url}/batches/{{batch}}?for={{action.name}}")
     entry = self_resolving(client, REPROCESS)
     standing = REPROCESS._replace(is_standing=True, guide_entry=entry, **SEEN)
     other = REPROCESS._replace(parameters={"batch": "b-8"})

@@ -250,6 +250,8 @@ def test_what_becomes_too_long_is_refused_before_it_is_made() -> None:
         ("url", "https://h:65536/"),
         ("url", "https://h/#x"),
         ("url", "https://h/../x"),
+        ("url", "https://h/{action.name}"),
+        ("url", "https://h/x/{exception.automation}?a"),
         ("url", "https://h/%2e%2e/x"),
         ("url", "https://h/%"),
         ("url", "https://h/%{x}"),
