@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import psycopg
 import pytest
 from kintsugi.v1 import action_service_pb2
@@ -322,7 +323,9 @@ def test_a_wrong_clock_changes_nothing(sessions, start_worker, directory, target
     assert _steps_of(directory, session) == ["first", "second"]
 
 
-def test_sessions_go_on_when_the_database_was_away(sessions, start_worker, directory, database):
+def test_sessions_go_on_when_the_database_was_away(
+    sessions, start_worker, directory, database, until
+):
     (directory / "hold").touch()
     start_worker()
     session = sessions.start()
@@ -333,6 +336,14 @@ def test_sessions_go_on_when_the_database_was_away(sessions, start_worker, direc
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     (directory / "hold").unlink()
+
+    def is_back() -> bool:
+        try:
+            return bool(sessions.get(session.name).name)
+        except grpc.RpcError:  # its connection was one of those
+            return False
+
+    assert until(is_back, 10)
     sessions.wait(session.name, "AWAITING_CONFIRMATION")
     assert _steps_of(directory, session) == ["first", "second"]
 

@@ -54,8 +54,9 @@ class Action(_message.Message):
         STATE_FAILED: Action._State.ValueType  # 5
         """It did not work, or nothing of it has left here; see `result`."""
         STATE_UNKNOWN: Action._State.ValueType  # 6
-        """Cut off after it had left here: it may have been done or not. It is never
-        sent again unless a person approves it anew.
+        """Cut off after it had left here, at the last attempt or one before a
+        failure: it may have been done or not. It is never sent again unless a
+        person approves it anew.
         """
         STATE_REJECTED: Action._State.ValueType  # 7
         """Rejected by a person."""
@@ -92,8 +93,9 @@ class Action(_message.Message):
     STATE_FAILED: Action.State.ValueType  # 5
     """It did not work, or nothing of it has left here; see `result`."""
     STATE_UNKNOWN: Action.State.ValueType  # 6
-    """Cut off after it had left here: it may have been done or not. It is never
-    sent again unless a person approves it anew.
+    """Cut off after it had left here, at the last attempt or one before a
+    failure: it may have been done or not. It is never sent again unless a
+    person approves it anew.
     """
     STATE_REJECTED: Action.State.ValueType  # 7
     """Rejected by a person."""
