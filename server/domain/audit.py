@@ -45,6 +45,8 @@ _CREDENTIALS = re.compile(
 )
 """Within JSON: neither goes past a quote or a backslash."""
 
+_OWN_TOKEN = re.compile(r"kin_\w{30,}")
+
 _MASK = "***"
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
@@ -88,13 +90,15 @@ def _singular(plural: str) -> str:
 
 def masked(fields: str | None) -> str | None:
     """A JSON text without what stands under names that sound like secrets, and in it without the
-    passwords of URLs and what follows `Bearer` and `Basic`."""
+    passwords of URLs, what follows `Bearer` and `Basic`, and Kintsugi's own tokens."""
     if fields is None:
         return None
     lower = fields.lower()
     text = _URL_PASSWORD.sub(rf"\1{_MASK}@", fields) if "://" in fields else fields
     if "bearer " in lower or "basic " in lower:
         text = _CREDENTIALS.sub(rf"\1{_MASK}", text)
+    if "kin_" in lower:
+        text = _OWN_TOKEN.sub(_MASK, text)
     if not _may_have_secret_name(lower):
         return text
     return json.dumps(_masked(json.loads(text)), ensure_ascii=False)

@@ -3,21 +3,12 @@
 How sessions go on is in `session_progress.py`.
 """
 
-from prometheus_client import Gauge
-
 from server.operations.background import Repetition
 from server.store import leases
 from server.store.store import Store
 from server.store.topics import SESSIONS
 
 _SWEEP_SECONDS = 2
-_COUNT_SECONDS = 5
-
-_QUEUED = Gauge(
-    "kintsugi_sessions_queued",
-    "Agent sessions that are due, and that no worker has taken yet.",
-    multiprocess_mode="livemostrecent",
-)
 
 
 class Sweep:
@@ -37,9 +28,5 @@ class Sweep:
 
 
 def keep_up(store: Store) -> list[Repetition]:
-    """Sweeps, and counts what waits for workers, until it is closed."""
-    database = store.database
-    return [
-        Repetition("sweep", Sweep(store), _SWEEP_SECONDS),
-        Repetition("queue", lambda: _QUEUED.set(leases.queued(database)), _COUNT_SECONDS, first=0),
-    ]
+    """Sweeps, until it is closed."""
+    return [Repetition("sweep", Sweep(store), _SWEEP_SECONDS)]

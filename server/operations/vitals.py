@@ -12,8 +12,10 @@ from server.operations.background import Repetition
 from server.store.connection import Database
 from server.store.count_rollup import checked
 from server.store.horizon import Horizon
+from server.store.leases import queued
 
 _LOOK_SECONDS = 1
+_QUEUE_SECONDS = 5
 _CHECK_SECONDS = 600
 """Comparing the counts reads every exception."""
 
@@ -59,6 +61,13 @@ _WRONG = Gauge(
 )
 
 
+_SESSIONS_QUEUED = Gauge(
+    "kintsugi_sessions_queued",
+    "Agent sessions that are due, and that no worker has taken yet.",
+    multiprocess_mode="livemostrecent",
+)
+
+
 class Pool(Protocol):
     """Threads for one kind of call."""
 
@@ -83,6 +92,10 @@ def keep_looking(
 
     return [
         Repetition("vitals", look, _LOOK_SECONDS),
+        # Not by a worker: where none works, or one hangs, it has to be told.
+        Repetition(
+            "queue", lambda: _SESSIONS_QUEUED.set(queued(database)), _QUEUE_SECONDS, first=0
+        ),
         Repetition(
             "rollup check", lambda: check_counts(database), _CHECK_SECONDS, first=_LOOK_SECONDS
         ),

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from server.domain.finding import Finding, ok, warning, wrong
 from server.store.audit import BEYOND, HEADS
 from server.store.count_rollup import DIFFERENCES
+from server.store.leases import LEFT
 from server.store.migrate import MIGRATIONS
 from server.store.query import Query
 from server.store.schema import ENCODING, NEW_DATABASE
@@ -121,6 +122,7 @@ def _examined(connection: Connection, connections: int) -> Iterator[Finding]:
         yield _trigrams(connection)
         yield _counts(connection)
         yield _audit(connection)
+        yield _sessions(connection)
 
 
 def _version(connection: Connection) -> Finding:
@@ -222,6 +224,17 @@ def _audit(connection: Connection) -> Finding:
         found = "changes of more than two minutes ago aren't sealed"
         return warning("audit", found, "let open transactions end, and see the servers' logs")
     return ok("audit", "sealed; whether nobody changed it since, `kintsugi audit verify` says")
+
+
+def _sessions(connection: Connection) -> Finding:
+    if left := _one(connection, LEFT):
+        found = f"{left} agent sessions are due for more than 10 s, and no worker has taken them"
+        advice = (
+            "see worker.log; `kintsugi up` starts a worker again that is killed, elsewhere run"
+            " `kintsugi worker`, or more of them"
+        )
+        return warning("sessions", found, advice)
+    return ok("sessions", "none waits for a worker")
 
 
 def _all(connection: Connection, query: Query) -> list[tuple[Any, ...]]:

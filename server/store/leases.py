@@ -192,6 +192,15 @@ _WAKE_WITHDRAWN = Query(
 )
 
 _QUEUED = Query(text(f"SELECT count(*) FROM agent_sessions WHERE {_DUE}"))
+LEFT = Query(
+    text(
+        f"""
+        SELECT count(*) FROM agent_sessions
+        WHERE {_DUE} AND due_time < clock_timestamp() - interval '10 seconds'
+        """
+    )
+)
+"""How many sessions no worker has taken for long, though they are due."""
 
 
 class LeaseLost(Exception):

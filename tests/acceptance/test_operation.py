@@ -130,7 +130,7 @@ def test_a_deployment_that_is_well_is_told_so(stack: Any) -> None:
     database = (
         "database encoding clock durability connections transactions schema cluster pg_trgm counts"
     )
-    names = f"settings {database} counts audit disk servers streams pages envoy".split()
+    names = f"settings {database} audit sessions disk servers streams pages envoy".split()
     assert {what: each["level"] for what, each in found.items()} == dict.fromkeys(names, "ok")
     assert "`kintsugi audit verify`" in found["audit"]["found"]  # it looks at the chain's end only
     assert code == 0
@@ -212,6 +212,19 @@ def test_changes_that_nobody_seals_are_a_warning(database: str) -> None:
         )
     _, found = doctor("--database-url", database)
     assert found["audit"]["level"] == "warning"
+
+
+def test_sessions_that_no_worker_takes_are_a_warning(database: str) -> None:
+    with psycopg.connect(database) as sql:
+        sql.execute(
+            "INSERT INTO agent_sessions (workspace, id, exception, automation, run, signal, agent,"
+            " creator, start, due_time)"
+            " SELECT uid, 'left', '', '', '', '', '', '', 1, now() - interval '1 minute'"
+            " FROM workspaces"
+        )
+    _, found = doctor("--database-url", database)
+    assert found["sessions"]["level"] == "warning"
+    assert found["sessions"]["found"].startswith("1 agent sessions")
 
 
 def test_a_forgotten_transaction_is_named_with_what_ends_it(
