@@ -45,7 +45,7 @@ _CREDENTIALS = re.compile(
 )
 """Within JSON: neither goes past a quote or a backslash."""
 
-_OWN_TOKEN = re.compile(r"kin_\w{30,}")
+_OWN_TOKEN = re.compile(r"kin_[\w-]{30,}")
 
 _MASK = "***"
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
