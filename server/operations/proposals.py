@@ -114,7 +114,8 @@ def propose(  # noqa: PLR0913 - where, and what
         transaction, workspace, name.parent, (each.action_type for each in proposed)
     )
     made = [action_of(session, exception, connectors, each) for each in proposed]
-    _tell_what_may_be_done(transaction, workspace, name, made)
+    if session.exception:
+        _tell_what_may_be_done(transaction, workspace, session, made)
     made = _bounded(made, MOST_BYTES - size_of(there))
     recording = change_parameters(FURTHER, f"{name}/actions")
     rows = [{"workspace": workspace, "session": name.id, **_columns(action)} for action in made]
@@ -123,13 +124,16 @@ def propose(  # noqa: PLR0913 - where, and what
 
 
 def _tell_what_may_be_done(
-    transaction: Transaction, workspace: str, name: AgentSessionName, made: Sequence[pb.Action]
+    transaction: Transaction,
+    workspace: str,
+    session: agent_session_pb2.AgentSession,
+    made: Sequence[pb.Action],
 ) -> None:
     """Has each that would do the same as one of an earlier session name that one."""
-    key = {"workspace": workspace, "session": name.id, "states": list(_MAY_BE_DONE)}
-    exception = next((each.exception for each in made if each.automated), "")
-    rows = transaction.all(_EARLIER, key | {"exception": _id(exception)}) if exception else []
-    earlier = [ACTION.read(pb.Action, str(name), row) for row in rows]
+    key = {"workspace": workspace, "session": _id(session.name)}
+    asked = {"exception": _id(session.exception), "states": list(_MAY_BE_DONE)}
+    rows = transaction.all(_EARLIER, key | asked)
+    earlier = [ACTION.read(pb.Action, session.name, row) for row in rows]
     done = {_target(each): each for each in earlier}
     for action in made:
         if action.automated and (before := done.get(_target(action))):
