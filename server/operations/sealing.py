@@ -63,7 +63,10 @@ def count_refused(store: Store, refused: RefusedCalls) -> None:
 
 
 def seal_all(store: Store) -> None:
-    """Seals batches until nothing is left, or somebody else does it."""
+    """Seals batches while there are full ones, unless somebody else does it.
+
+    What comes meanwhile is for the next time: small batches cost many times as much an entry.
+    """
     for workspace in sealing.unsealed_workspaces(store.database):
         while _seal(store, workspace):
             pass
@@ -76,6 +79,6 @@ def prune_all(store: Store, days: int) -> None:
         pass
 
 
-def _seal(store: Store, workspace: str) -> int:
+def _seal(store: Store, workspace: str) -> bool:
     with store.database.transaction() as transaction:
         return sealing.seal(transaction, workspace)

@@ -129,20 +129,23 @@ def ends(database: Database, workspace: str) -> tuple[int, int | None, int | Non
 def entries_after(database: Database, workspace: str, id: int) -> list[Entry]:
     """The next entries of a chain: a batch."""
     with database.transaction() as transaction:
-        rows = batch(transaction, _ENTRIES, {"workspace": workspace, "id": id})
+        rows, _ = batch(transaction, _ENTRIES, {"workspace": workspace, "id": id})
     return [Entry(id, hash, sealed, content) for id, hash, sealed, *content in rows]
 
 
-def batch(transaction: Transaction, query: Query, parameters: Mapping[str, Any]) -> list[Row]:
-    """The first rows of the query, until their texts are large together; at least one."""
+def batch(
+    transaction: Transaction, query: Query, parameters: Mapping[str, Any]
+) -> tuple[list[Row], bool]:
+    """The first rows of the query, until their texts are large together, at least one; and
+    whether there may be more."""
     rows, size = [], 0
     with closing(transaction.rows(query, parameters)) as found:
         for row in found:
             rows.append(row)
             size += sum(len(value) for value in row if isinstance(value, str))
             if size >= _BATCH_CHARACTERS:
-                break
-    return rows
+                return rows, True
+    return rows, len(rows) == BATCH
 
 
 def count_unsealed(database: Database, workspace: str | None = None) -> int:

@@ -174,19 +174,21 @@ def unsealed_workspaces(database: Database) -> list[str]:
     return [str(uid) for (uid,) in database.all(_UNSEALED_WORKSPACES, {})]
 
 
-def seal(transaction: Transaction, workspace: str) -> int:
-    """Appends a batch to the chain of the workspace with this uid; answers how many entries.
+def seal(transaction: Transaction, workspace: str) -> bool:
+    """Appends a batch to the chain of the workspace with this uid; answers whether it was a full
+    one, so that more may be left.
 
     Does nothing while another process does it. What was put into the chain is known by the same
     transaction: whenever it ends, nothing is in it twice, and nothing is left out.
     """
     [[is_ours]] = transaction.all(_TRY_LOCK, {})
     if not is_ours:
-        return 0
+        return False
     [row] = transaction.all(_HEAD, {"workspace": workspace})
     head = _Head(*row)
-    changes = batch(transaction, _NEW_CHANGES, head._asdict() | {"workspace": workspace})
-    pending = _take_pending(transaction, workspace)
+    given = head._asdict() | {"workspace": workspace}
+    changes, are_more_changes = batch(transaction, _NEW_CHANGES, given)
+    pending, are_more_pending = _take_pending(transaction, workspace)
     contents = [*map(_of_change, changes), *map(_of_pending, pending)]
     if contents:
         entries = list(_chained(workspace, head, contents))
@@ -195,15 +197,15 @@ def seal(transaction: Transaction, workspace: str) -> int:
         epoch, xid, change = changes[-1][:3] if changes else head[2:]
         seal = _Head(id, hash, epoch, xid, change)
         transaction.one(_SEAL, seal._asdict() | {"workspace": workspace})
-    return len(contents)
+    return are_more_changes or are_more_pending
 
 
-def _take_pending(transaction: Transaction, workspace: str) -> list[Row]:
-    rows = batch(transaction, _PENDING, {"workspace": workspace})
+def _take_pending(transaction: Transaction, workspace: str) -> tuple[list[Row], bool]:
+    rows, are_more = batch(transaction, _PENDING, {"workspace": workspace})
     ids = [id for id, *_ in rows]
     if ids:
         transaction.all(_TAKE_PENDING, {"workspace": workspace, "ids": ids})
-    return [row[1:] for row in rows]
+    return [row[1:] for row in rows], are_more
 
 
 def _of_change(row: Row) -> Row:
