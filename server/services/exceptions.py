@@ -14,6 +14,7 @@ from kintsugi.v1.exception_service_pb2_grpc import ExceptionServiceServicer
 from server.domain.names import ExceptionGroupName, ExceptionName, WorkspaceName
 from server.operations import bulk, exception_counts
 from server.operations import exceptions as operations
+from server.operations.raising import Raising
 from server.resources.collection import Collection
 from server.resources.exception import EXCEPTION
 from server.resources.exception_group import EXCEPTION_GROUP
@@ -27,17 +28,18 @@ class ExceptionService(ExceptionServiceServicer):
         self._store = store
         self._hub = hub
         self._exceptions = Collection(store, EXCEPTION)
+        self._raising = Raising(self._exceptions)
         self._groups = Collection(store, EXCEPTION_GROUP)
 
     def CreateException(
         self, request: service.CreateExceptionRequest, context: grpc.ServicerContext
     ) -> pb.Exception:
-        return operations.create(self._exceptions, request)
+        return self._raising.create(request)
 
     def BatchCreateExceptions(
         self, request: service.BatchCreateExceptionsRequest, context: grpc.ServicerContext
     ) -> service.BatchCreateExceptionsResponse:
-        return operations.batch_create(self._exceptions, request)
+        return self._raising.batch_create(request)
 
     def GetException(
         self, request: service.GetExceptionRequest, context: grpc.ServicerContext

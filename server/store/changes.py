@@ -4,9 +4,9 @@ It is what makes a repeated `request_id` harmless (AIP-155), and what followers 
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import (
     CTE,
@@ -23,7 +23,9 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
+    true,
 )
+from sqlalchemy.types import TypeEngine
 
 from server.domain.call import current_call
 from server.domain.errors import DatabaseUnavailable, DeadlinePassed, KintsugiError, RequestIdReused
@@ -36,9 +38,15 @@ from server.store.topics import workspace_topic
 
 T = TypeVar("T")
 
-_OF_FIRST = ("request_id", "body_digest")
-_GIVEN = ("principal", "token", "address", "method", *_OF_FIRST)
-_WRITTEN = ("workspace", "resource", *_GIVEN, "before", "after")
+_OF_REQUEST = ("request_id", "body_digest")
+_OF_CALL = ("principal", "token", "address", "method", *_OF_REQUEST)
+_WRITTEN = ("workspace", "resource", *_OF_CALL, "before", "after")
+
+PREFIX = "change_"
+"""What the parameters for them begin with."""
+
+OF_CALL: dict[str, TypeEngine[Any]] = {name: changes.c[name].type for name in _OF_CALL}
+"""What is recorded of the call that changed something, and its request."""
 
 _first = changes.alias()
 _EARLIER = Query(
@@ -51,7 +59,8 @@ _EARLIER = Query(
             for name in ("workspace", "principal", "method", "request_id")
         ),
     )
-    .order_by(changes.c.id)
+    # A statement may carry out more than one request: the one with the id comes first.
+    .order_by(changes.c.id != _first.c.id, changes.c.id)
 )
 
 _begin, _id = bindparam("begin", type_=Text), changes.c.request_id
@@ -85,6 +94,25 @@ FURTHER: MutationRequest = _Further()
 """For a change that is part of a request of which another change carries the id."""
 
 
+class Caller(NamedTuple):
+    """Whose change it is: the columns of OF_CALL, of what `matches` the changed row."""
+
+    columns: Mapping[str, ColumnElement[Any]]
+    matches: ColumnElement[bool] = true()
+
+
+def current_caller(_: CTE) -> Caller:
+    """The call that is being served, by the parameters of `change_parameters`."""
+    return Caller({name: bindparam(f"{PREFIX}{name}", type_=OF_CALL[name]) for name in OF_CALL})
+
+
+def current_caller_of(row: CTE, is_first: ColumnElement[bool]) -> Caller:
+    """The same of many rows: the one that is the first has the request's id."""
+    given = current_caller(row).columns
+    first = {name: case((is_first, cast(given[name], OF_CALL[name]))) for name in _OF_REQUEST}
+    return Caller({**given, **first})
+
+
 def recorded(  # noqa: PLR0913 (what is known of a change)
     write: Insert | Update | Delete,
     workspace: str,
@@ -92,36 +120,29 @@ def recorded(  # noqa: PLR0913 (what is known of a change)
     before: Callable[[CTE], Any],
     without: Collection[str] = (),
     id: str = "id",
-    is_first: Callable[[CTE], ColumnElement[bool]] | None = None,
+    caller: Callable[[CTE], Caller] = current_caller,
 ) -> tuple[CTE, CTE]:
     """Makes `write` append the change of the row it writes: the row, and the insert beside it.
 
     `workspace` is the column that names the row's workspace; `before` are the columns that
     changed with their old values, as jsonb, NULL for a row that is new; `without` are the columns
     that are too large to be kept twice, and masked ones never are; `id` is the one that ends the
-    resource's name. Of many rows the one that `is_first` has the request's id. Needs the
-    parameters of `change_parameters`.
+    resource's name; `caller` says whose change it is. Needs the parameters of
+    `change_parameters`.
     """
     row = write.returning(write.table).cte("row")
-    given: dict[str, ColumnElement[Any]] = {
-        name: bindparam(f"change_{name}", type_=changes.c[name].type) for name in _GIVEN
-    }
-    if is_first is not None:
-        given |= {
-            name: case((is_first(row), cast(given[name], changes.c[name].type)))
-            for name in _OF_FIRST
-        }
+    whose = caller(row)
     masked = {column.key for column in write.table.c if column.info.get(MASKED)}
     values = {
         "workspace": row.c[workspace],
         "resource": bindparam("change_collection", type_=Text) + cast(row.c[id], Text),
-        **given,
+        **whose.columns,
         "before": before(row),
         "after": _as_json(row, {*without, *masked}),
     }
     chosen: list[ColumnElement[Any]] = [values[name] for name in _WRITTEN]
-    change = insert(changes).from_select(list(_WRITTEN), select(*chosen)).cte("change")
-    return row, change
+    rows = select(*chosen).where(whose.matches)
+    return row, insert(changes).from_select(list(_WRITTEN), rows).cte("change")
 
 
 def _as_json(row: CTE, without: Collection[str]) -> ColumnElement[Any]:

@@ -19,12 +19,20 @@ from sqlalchemy import (
     column,
     func,
     literal_column,
+    null,
     select,
 )
 from sqlalchemy.dialects.postgresql import JSON, Insert, insert
 from sqlalchemy.types import TypeEngine
 
-from server.store.changes import recorded
+from server.store.changes import (
+    OF_CALL,
+    PREFIX,
+    Caller,
+    current_caller,
+    current_caller_of,
+    recorded,
+)
 from server.store.counts import count_all_raised, count_raised
 from server.store.events import GIVEN, appended, appended_to_all, one_given
 from server.store.query import Query
@@ -47,6 +55,8 @@ RAISED = (
 )
 """The columns that are given of an exception that is raised."""
 
+_TWIN: dict[str, Any] = {"index_elements": ["workspace", "identity"], "index_where": PENDING}
+
 _ONE: ColumnElement[int] = literal_column("1")  # as a parameter it would be sent with every call
 _EMPTY: ColumnElement[str] = literal_column("''")
 
@@ -62,16 +72,26 @@ def raise_all_statement(columns: Sequence[str]) -> Query:
     be the same one. One without an assignee gets that of its group, if it has one. Recorded: of a
     twin only its count is known as it was before; the first one's change has the request's id.
     """
-    workspace = bindparam("workspace", type_=_type("workspace"))
-    given = _given("raised", {name: _type(name) for name in RAISED if name != "workspace"})
-    values: dict[str, Any] = {"workspace": workspace, **given}
-    values["assignee"] = _assignee(values)
-    statement = insert(exceptions).from_select(list(values), select(*values.values()))
     first = bindparam("first", type_=_type("identity"))
-    row, change = _raised(statement, lambda row: row.c.identity == first)
-    count = count_all_raised(row).cte("count")
-    event = appended_to_all(workspace, _said(row)).cte("event")
-    return Query(select(*read_columns(row, columns)).add_cte(change, count, event))
+    row, change = _raised(
+        _insert_all(), lambda row: current_caller_of(row, is_first=row.c.identity == first)
+    )
+    return _told_to_all(row, change, columns)
+
+
+def raise_new_statement(columns: Sequence[str]) -> Query:
+    """The same of exceptions that several calls raise, by `raise_new_parameters`: leaves out those
+    that have a pending twin, and so never waits for whoever is changing one."""
+    calls = _given("calls", {"identity": _type("identity"), **OF_CALL})
+    row, change = recorded(
+        _insert_all().on_conflict_do_nothing(**_TWIN),
+        "workspace",
+        before=lambda _: null(),
+        caller=lambda row: Caller(
+            {name: calls[name] for name in OF_CALL}, calls.identity == row.c.identity
+        ),
+    )
+    return _told_to_all(row, change, columns)
 
 
 def raise_all_parameters(
@@ -82,13 +102,23 @@ def raise_all_parameters(
     Each event has the `identity` of what it is about and the `thread`'s name; the one that says
     that an exception was raised has, as `asked`, the assignee that was asked for.
     """
-    events = [{**event, "number": number} for number, event in enumerate(said)]
-    return {
-        "workspace": rows[0]["workspace"],
-        "first": rows[0]["identity"],
-        "raised": orjson.dumps(rows, _as_text).decode(),
-        "events": orjson.dumps(events, _as_text).decode(),
-    }
+    return {**_parameters(rows, said), "first": rows[0]["identity"]}
+
+
+def raise_new_parameters(
+    rows: Sequence[Mapping[str, Any]],
+    said: Sequence[Mapping[str, Any]],
+    recordings: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The same, and the `change_parameters` of each row's call."""
+    calls = [
+        {
+            "identity": row["identity"],
+            **{name: recording[f"{PREFIX}{name}"] for name in OF_CALL},
+        }
+        for row, recording in zip(rows, recordings, strict=True)
+    ]
+    return {**recordings[0], **_parameters(rows, said), "calls": _as_json(calls)}
 
 
 def raise_and_tell_statement(columns: Sequence[str]) -> Query:
@@ -102,6 +132,37 @@ def raise_and_tell_statement(columns: Sequence[str]) -> Query:
     told = {"exception": row.c.id, "text": _told(row, asked, given.columns["text"])}
     _, rows = appended(row.c.workspace, given._replace(columns={**given.columns, **told}))
     return Query(select(*read_columns(row, columns)).add_cte(change, count, rows.cte("event")))
+
+
+def _insert_all() -> Insert:
+    values: dict[str, Any] = {
+        "workspace": bindparam("workspace", type_=_type("workspace")),
+        **_given("raised", {name: _type(name) for name in RAISED if name != "workspace"}),
+    }
+    values["assignee"] = _assignee(values)
+    return insert(exceptions).from_select(list(values), select(*values.values()))
+
+
+def _told_to_all(row: CTE, change: CTE, columns: Sequence[str]) -> Query:
+    count = count_all_raised(row).cte("count")
+    workspace = bindparam("workspace", type_=_type("workspace"))
+    event = appended_to_all(workspace, _said(row)).cte("event")
+    return Query(select(*read_columns(row, columns)).add_cte(change, count, event))
+
+
+def _parameters(
+    rows: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    events = [{**event, "number": number} for number, event in enumerate(said)]
+    return {
+        "workspace": rows[0]["workspace"],
+        "raised": _as_json(rows),
+        "events": _as_json(events),
+    }
+
+
+def _as_json(rows: Sequence[Mapping[str, Any]]) -> str:
+    return orjson.dumps(rows, _as_text).decode()
 
 
 def _given(parameter: str, types: Mapping[str, TypeEngine[Any]]) -> Any:
@@ -136,14 +197,11 @@ def _told(row: CTE, asked: ColumnElement[str], text: ColumnElement[str]) -> Colu
     return case((is_again, again), (row.c.assignee != asked, assigned), else_=text)
 
 
-def _raised(
-    statement: Insert, is_first: Callable[[CTE], ColumnElement[bool]] | None = None
-) -> tuple[CTE, CTE]:
+def _raised(statement: Insert, caller: Callable[[CTE], Caller] = current_caller) -> tuple[CTE, CTE]:
     """The rows that are inserted, or raised again, and the record of their changes."""
     now = func.greatest(exceptions.c.update_time, func.statement_timestamp())
     statement = statement.on_conflict_do_update(
-        index_elements=["workspace", "identity"],
-        index_where=PENDING,
+        **_TWIN,
         set_={
             "occurrence_count": exceptions.c.occurrence_count + _ONE,
             "last_occurrence_time": now,
@@ -161,7 +219,7 @@ def _raised(
                 ),
             )
         ),
-        is_first=is_first,
+        caller=caller,
     )
 
 
