@@ -10,12 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import structlog
+
 from server.domain.call import remaining_seconds
 from server.domain.errors import DatabaseUnavailable, DeadlinePassed, KintsugiError
 from server.store.errors import Duplicate
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_log = structlog.get_logger()
 
 _PATIENCE_SECONDS = 0.02
 """What takes longer waits for a lock of somebody else's, which is none of the others' business."""
@@ -115,6 +119,8 @@ class Gathering(Generic[T, R]):
                 each.error = error
         except (KintsugiError, Duplicate):
             pass  # one of them is why: each learns by itself
+        except Exception:  # noqa: BLE001 - the others can't help it
+            _log.exception("could not be done together", number=len(group))
         else:
             for each, result in zip(group, results, strict=True):
                 each.result = result

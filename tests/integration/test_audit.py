@@ -26,8 +26,9 @@ from sqlalchemy import SmallInteger, func, select
 
 from server.config import Settings
 from server.domain.names import WorkspaceName
-from server.operations import exceptions, sealing
+from server.operations import sealing
 from server.operations.audit import SPARE_SECONDS, _Walk, verify
+from server.operations.raising import Raising
 from server.resources.audit_entry import _NAMES, AUDIT_ENTRY
 from server.resources.collection import Collection
 from server.resources.exception import EXCEPTION
@@ -74,11 +75,10 @@ def test_a_change_becomes_an_entry_that_says_who_did_what(client: Client, audite
 
 def test_an_entry_has_the_token_and_the_address_of_its_call(audited: Audit) -> None:
     with calling("CreateException", token="t1", address="192.0.2.7"):
-        exceptions.create(
-            Collection(audited.store, EXCEPTION),
+        Raising(Collection(audited.store, EXCEPTION)).create(
             exception_service_pb2.CreateExceptionRequest(
                 parent=WORKSPACE, exception=new_exception()
-            ),
+            )
         )
     [entry] = audited.sealed()
     assert (entry.principal, entry.token, entry.address) == ("users/ada", "t1", "192.0.2.7")
