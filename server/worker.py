@@ -13,7 +13,7 @@ import structlog
 from server import database, logs
 from server.config import Settings, unknown_variables
 from server.operations.session_turn import Desk
-from server.operations.session_upkeep import keep_up
+from server.operations.session_upkeep import keep_sweeping
 from server.outbound.sending import Sender
 from server.sessions.analysis import Analysis
 from server.sessions.chat import Chat
@@ -56,7 +56,7 @@ class Worker:
         self._runtime = Runtime(self._leases, course.follow, pace)
         kept_up = Store(self._upkeep, self._notifier)
         self._intake = Intake(kept_up)
-        self._repetitions = keep_up(kept_up)
+        self._sweep = keep_sweeping(kept_up)
         self._listener = Listener(url, self._heard)
 
     def stop(self) -> None:
@@ -66,8 +66,7 @@ class Worker:
         self._runtime.close(grace, self._tell_sending)
         self._listener.close()
         self._intake.close()
-        for repetition in self._repetitions:
-            repetition.close()
+        self._sweep.close()
         self._notifier.close()
         self._upkeep.close()
         self._leases.close()

@@ -27,6 +27,6 @@ class Sweep:
             self._store.notifier.announce(SESSIONS)
 
 
-def keep_up(store: Store) -> list[Repetition]:
+def keep_sweeping(store: Store) -> Repetition:
     """Sweeps, until it is closed."""
-    return [Repetition("sweep", Sweep(store), _SWEEP_SECONDS)]
+    return Repetition("sweep", Sweep(store), _SWEEP_SECONDS)

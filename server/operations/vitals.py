@@ -1,4 +1,5 @@
-"""How busy a server process is, and how well its database keeps up, for `/metrics`.
+"""How busy a server process is, how well its database keeps up, and how many sessions wait for a
+worker, for `/metrics`.
 
 What each call counts is in the interceptors, what streams count is in `streams/metrics.py`.
 """
