@@ -156,3 +156,34 @@ def test_an_impatient_caller_fails_nobody(
         others += [pool.submit(client.raise_one) for _ in range(CALLS // 2)]
     assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert len({each.result(10).name for each in others}) == CALLS
+
+
+def test_a_database_that_breaks_off_loses_and_doubles_nothing(
+    client: Client, database: str, pool: ThreadPoolExecutor
+) -> None:
+    """Whoever is told that it's unavailable repeats the request, as clients do."""
+
+    def insist(_: int) -> tuple[str, str]:
+        exception, request_id = new_exception(), str(uuid.uuid4())
+        while True:
+            try:
+                return exception.run, client.create(exception, request_id).name
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+
+    with psycopg.connect(database, autocommit=True) as killer:
+        asked = [pool.submit(insist, n) for n in range(400)]
+        while not all(each.done() for each in asked):
+            killer.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            )
+            time.sleep(0.05)
+        stored = killer.execute("SELECT run, id FROM exceptions").fetchall()
+    answers = [each.result() for each in asked]
+    answered = {(run.rpartition("/")[2], name.rpartition("/")[2]) for run, name in answers}
+    assert len(answered) == len(asked)
+    assert answered == set(stored)
+    assert len(recorded(database, "id")) == len(asked)
+    assert client.list(page_size=1).total_size == len(asked)
