@@ -39,7 +39,7 @@ NOT_BY_CHANCE = {
     *("ActionService/CreateAction", "ActionService/ClaimAction", "ActionService/ReportAction"),
     *("AgentSessionService/ExecuteActions", "AgentSessionService/RejectActions"),
     *("ConnectorService/CreateConnector", "ConnectorService/UpdateConnector"),
-    "ConnectorService/TestConnector",
+    *("ConnectorService/TestConnector", "AgentSessionService/EndAgentSession"),
 }
 """What can only be done while a session waits, and a connector's whole request: random calls come
 as far as their refusals, and tests of their own further."""
