@@ -5,6 +5,7 @@ What is read and written is said elsewhere in `store/`; nobody above it sees a c
 
 import select
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
@@ -108,6 +109,24 @@ class Transaction:
                 copy.write_row(row)
 
 
+class _Stack(deque[Connection]):
+    """Idle connections: the one that was used last is used next."""
+
+    def append(self, connection: Connection) -> None:
+        self.appendleft(connection)
+
+
+class _Pool(ConnectionPool[Connection]):
+    """Keeps to few connections where few are needed: PostgreSQL's process behind one that was just
+    used has at hand what the next statement needs. psycopg's own pool goes round all of them.
+    """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings, open=False)
+        self._pool = _Stack()
+        self.open()
+
+
 class Use(NamedTuple):
     """How many connections of a pool are used, how many idle, who waits for one, and the limit."""
 
@@ -121,14 +140,13 @@ class Database:
     """A pool of connections. Every use is bounded by the deadline of the current call."""
 
     def __init__(self, url: str, connections: int) -> None:
-        self._pool = ConnectionPool(
+        self._pool = _Pool(
             url,
             connection_class=Connection,
             kwargs={"autocommit": True, **_CONNECTION},
             min_size=1,
             max_size=connections,
             configure=_configure,
-            open=True,
             name="database",
         )
 

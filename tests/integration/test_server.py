@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 from kintsugi.v1 import exception_pb2 as pb
 from kintsugi.v1.exception_service_pb2 import ResolveExceptionRequest
+from sqlalchemy import text
 
+from server.store.connection import Database
+from server.store.query import Query
 from tests.integration.client import Client, batch, new_exception, reason, violations
 from tests.integration.conftest import StartServer
 from tests.integration.waiting import until
@@ -102,6 +106,18 @@ def test_dead_database_connections_are_replaced_unnoticed(client: Client, databa
     assert client.get(name).name == name
     kill_connections(database)
     assert client.resolve(name).state == pb.EXCEPTION_STATE_RESOLVED
+
+
+def test_one_caller_keeps_one_connection_busy(database: str) -> None:
+    """Others that were needed for a while stay cold: PostgreSQL's caches are each process's own."""
+    connections = Database(database, connections=4)
+    own = Query(text("SELECT pg_backend_pid()"))
+    with ExitStack() as held:
+        several = [held.enter_context(connections.transaction()) for _ in range(4)]
+        pids = {one.all(own, {})[0][0] for one in several}
+    used = {connections.all(own, {})[0][0] for _ in range(20)}
+    connections.close()
+    assert (len(pids), len(used)) == (4, 1)
 
 
 def test_texts_are_kept_whatever_encoding_the_environment_asks_for(
