@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from server.domain.access import Membership
 from server.domain.errors import KintsugiError
@@ -69,6 +69,13 @@ def current_call() -> Call:
     if call is None:
         raise LookupError("no call is being served")
     return call
+
+
+@contextmanager
+def until(deadline: float) -> Iterator[None]:
+    """Within, the current call may take until then."""
+    with entered(replace(current_call(), deadline=deadline)):
+        yield
 
 
 def remaining_seconds() -> float:

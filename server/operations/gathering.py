@@ -5,6 +5,7 @@ how, is not known here.
 """
 
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from server.domain.call import remaining_seconds
+from server.domain.call import remaining_seconds, until
 from server.domain.errors import DatabaseUnavailable, DeadlinePassed, KintsugiError
 from server.store.errors import Duplicate
 
@@ -39,6 +40,7 @@ class _Asked(Generic[T, R]):
 
     item: T
     size: int
+    deadline: float
     turn: threading.Event = field(default_factory=threading.Event)
     group: "list[_Asked[T, R]] | None" = None
     result: R | None = None
@@ -73,7 +75,7 @@ class Gathering(Generic[T, R]):
 
         Raises what doing it alone raises, DatabaseUnavailable and DeadlinePassed among them.
         """
-        mine: _Asked[T, R] = _Asked(item, size)
+        mine: _Asked[T, R] = _Asked(item, size, time.monotonic() + remaining_seconds())
         line = self._join(key, mine)
         if mine.group is None:
             self._wait(line, mine)
@@ -112,8 +114,10 @@ class Gathering(Generic[T, R]):
                 each.turn.set()
 
     def _do(self, group: list[_Asked[T, R]]) -> None:
+        # When even the last deadline has passed, nobody has the time to do it again.
         try:
-            results = self._together([each.item for each in group])
+            with until(max(each.deadline for each in group)):
+                results = self._together([each.item for each in group])
         except DatabaseUnavailable as error:  # it may be done: nobody knows
             for each in group:
                 each.error = error

@@ -21,7 +21,7 @@ from server.operations.gathering import Gathering
 from server.operations.thread_messages import Columns, about_raising, thread_name
 from server.resources.exception import EXCEPTION
 from server.store.changes import change_parameters, once
-from server.store.connection import Database, Row
+from server.store.connection import Row
 from server.store.events import one_parameters
 from server.store.exceptions import (
     raise_all_parameters,
@@ -30,6 +30,7 @@ from server.store.exceptions import (
     raise_new_parameters,
     raise_new_statement,
 )
+from server.store.store import Store
 from server.store.topics import thread_topic
 
 T = TypeVar("T")
@@ -54,9 +55,9 @@ class Raising:
 
     def __init__(self, exceptions: Exceptions) -> None:
         self._exceptions = exceptions
-        database = exceptions.store.database
+        store = exceptions.store
         self._gathering: Gathering[_Raised, Row] = Gathering(
-            lambda one: _store(database, one), lambda many: _store_new(database, many)
+            lambda one: _store(store, one), lambda many: _store_new(store, many)
         )
 
     def create(self, request: service.CreateExceptionRequest) -> pb.Exception:
@@ -72,7 +73,6 @@ class Raising:
             row = _row(workspace, raised)
             given = _Raised(row, _said(row, raised), recording)
             stored = self._gathering.do(workspace, given, request.ByteSize())
-            store.notifier.announce(thread_topic(workspace, thread_name(raised.run)))
             return EXCEPTION.read(pb.Exception, str(parent), stored)
 
         def repeat(names: Sequence[str]) -> pb.Exception:
@@ -122,18 +122,19 @@ class Raising:
         return once(store, workspace, request, work, repeat)
 
 
-def _store(database: Database, raised: _Raised) -> Row:
+def _store(store: Store, raised: _Raised) -> Row:
     """Counts one more occurrence where it has a pending twin."""
     row, said, recording = raised
     if len(said) > 1:
-        [stored] = database.all(_RAISE_ALL, raise_all_parameters([row], said) | recording)
+        [stored] = store.database.all(_RAISE_ALL, raise_all_parameters([row], said) | recording)
     else:
         telling = one_parameters(said[0]["thread"], said[0])
-        [stored] = database.all(_RAISE_AND_TELL, row | telling | recording)
+        [stored] = store.database.all(_RAISE_AND_TELL, row | telling | recording)
+    _announce(store, [raised])
     return stored
 
 
-def _store_new(database: Database, raised: Sequence[_Raised]) -> list[Row | None]:
+def _store_new(store: Store, raised: Sequence[_Raised]) -> list[Row | None]:
     """None for what has a pending twin, be it one of these.
 
     In the order of their identities, so that nobody waits for one who waits for them.
@@ -147,8 +148,15 @@ def _store_new(database: Database, raised: Sequence[_Raised]) -> list[Row | None
         list(chain.from_iterable(one.said for one in chosen)),
         [one.recording for one in chosen],
     )
-    stored = {row[_ID]: row for row in database.all(_RAISE_NEW, parameters)}
+    stored = {row[_ID]: row for row in store.database.all(_RAISE_NEW, parameters)}
+    _announce(store, chosen)
     return [stored.get(one.row["id"]) for one in raised]
+
+
+def _announce(store: Store, raised: Sequence[_Raised]) -> None:
+    """Tells the followers of the runs' threads."""
+    topics = {thread_topic(row["workspace"], said[0]["thread"]) for row, said, _ in raised}
+    store.notifier.announce(*topics)
 
 
 def _row(workspace: str, exception: pb.Exception) -> dict[str, Any]:

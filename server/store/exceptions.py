@@ -17,8 +17,10 @@ from sqlalchemy import (
     case,
     cast,
     column,
+    exists,
     func,
     literal_column,
+    not_,
     null,
     select,
 )
@@ -74,17 +76,18 @@ def raise_all_statement(columns: Sequence[str]) -> Query:
     """
     first = bindparam("first", type_=_type("identity"))
     row, change = _raised(
-        _insert_all(), lambda row: current_caller_of(row, is_first=row.c.identity == first)
+        _insert_all(),
+        lambda row: current_caller_of(row, is_first=row.c.identity == first),
     )
     return _told_to_all(row, change, columns)
 
 
 def raise_new_statement(columns: Sequence[str]) -> Query:
     """The same of exceptions that several calls raise, by `raise_new_parameters`: leaves out those
-    that have a pending twin, and so never waits for whoever is changing one."""
+    that have a pending twin, and so doesn't wait for whoever is changing one."""
     calls = _given("calls", {"identity": _type("identity"), **OF_CALL})
     row, change = recorded(
-        _insert_all().on_conflict_do_nothing(**_TWIN),
+        _insert_all(_has_no_twin).on_conflict_do_nothing(**_TWIN),
         "workspace",
         before=lambda _: null(),
         caller=lambda row: Caller(
@@ -134,13 +137,26 @@ def raise_and_tell_statement(columns: Sequence[str]) -> Query:
     return Query(select(*read_columns(row, columns)).add_cte(change, count, rows.cte("event")))
 
 
-def _insert_all() -> Insert:
+def _insert_all(*which: Callable[[Mapping[str, Any]], ColumnElement[bool]]) -> Insert:
     values: dict[str, Any] = {
         "workspace": bindparam("workspace", type_=_type("workspace")),
         **_given("raised", {name: _type(name) for name in RAISED if name != "workspace"}),
     }
-    values["assignee"] = _assignee(values)
-    return insert(exceptions).from_select(list(values), select(*values.values()))
+    rows = select(*{**values, "assignee": _assignee(values)}.values())
+    chosen = rows.where(*(each(values) for each in which))
+    return insert(exceptions).from_select(list(values), chosen)
+
+
+def _has_no_twin(given: Mapping[str, Any]) -> ColumnElement[bool]:
+    """DO NOTHING alone would wait for one that was changed, and isn't committed."""
+    twin = exceptions.alias("twin")
+    return not_(
+        exists().where(
+            twin.c.workspace == given["workspace"],
+            twin.c.identity == given["identity"],
+            twin.c.state == literal_column("1"),
+        )
+    )
 
 
 def _told_to_all(row: CTE, change: CTE, columns: Sequence[str]) -> Query:

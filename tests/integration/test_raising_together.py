@@ -131,13 +131,20 @@ def test_what_a_group_and_an_output_say_is_said(
         assert output.tool_call_result.result == f"line {n}"
 
 
+@pytest.mark.parametrize(
+    "hold",
+    [
+        "SELECT FROM exceptions WHERE id = %s FOR UPDATE",
+        "UPDATE exceptions SET assignee = 'users/bob' WHERE id = %s",
+    ],
+)
 def test_whoever_holds_an_exception_holds_up_only_its_twins(
-    client: Client, database: str, pool: ThreadPoolExecutor
+    client: Client, database: str, pool: ThreadPoolExecutor, hold: str
 ) -> None:
     twin = new_exception()
     id = client.create(twin).name.rpartition("/")[2]
     with psycopg.connect(database) as holder:
-        holder.execute("SELECT FROM exceptions WHERE id = %s FOR UPDATE", (id,))
+        holder.execute(hold, (id,))
         stuck = [pool.submit(client.create, twin) for _ in range(3)]
         others = [pool.submit(client.raise_one) for _ in range(CALLS)]
         assert [each.result(10).occurrence_count for each in others] == [1] * CALLS

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from server.domain.call import Call, entered
+from server.domain.call import Call, entered, remaining_seconds
 from server.domain.errors import DatabaseUnavailable, DeadlinePassed, KintsugiError
 from server.operations import gathering
 from server.operations.gathering import Gathering
@@ -126,6 +126,21 @@ def test_only_what_fails_by_itself_fails(work: Work, error: Exception) -> None:
     assert (asked[0].result(), asked[2].result()) == (8, 10)
     assert asked[1].exception() is error
     assert work.groups == [[4, 3, 5]]
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_group_has_the_time_of_its_most_patient_one(work: Work) -> None:
+    """Else it would be given up for one of them, and done again by others though it may be done."""
+    left: list[float] = []
+    hold, _ = begun(work, 1)
+    work.fails = lambda items: left.append(remaining_seconds())
+    asked = [work.ask(2, seconds=10)]
+    until(lambda: len(work.waiting) == 1)
+    asked.append(work.ask(3, seconds=1000))
+    until(lambda: len(work.waiting) == 2)
+    hold.set()
+    assert [each.result() for each in asked] == [4, 6]
+    assert 900 < left[-1] <= 1000
 
 
 @pytest.mark.usefixtures("patient")
