@@ -22,7 +22,7 @@ import grpc
 from bench.measure import SECONDS
 
 CONNECTIONS, STREAMS = 4, 8
-_FLOOD_STREAMS = 1000
+_FLOOD_CONNECTIONS, _FLOOD_STREAMS = 32, 125
 WARM_UP, STARTING = 0.3, 2.0
 """Seconds before the count: of h2load, and of Python, which starts processes in them."""
 
@@ -68,8 +68,9 @@ def flood(request: Request, a_second: float) -> float:
 
     A second, and by h2load. Raises where one is answered otherwise than well or with 429.
     """
-    options = ["--clients", str(CONNECTIONS), "--max-concurrent-streams", str(_FLOOD_STREAMS)]
-    codes = _codes(_h2load(request, *options, "--rps", f"{a_second / CONNECTIONS:g}"))
+    clients, streams = str(_FLOOD_CONNECTIONS), str(_FLOOD_STREAMS)
+    options = ["--clients", clients, "--max-concurrent-streams", streams]
+    codes = _codes(_h2load(request, *options, "--rps", f"{a_second / _FLOOD_CONNECTIONS:g}"))
     if codes["5xx"]:
         raise RuntimeError(f"answers under overload: {codes}")
     return codes["2xx"] / SECONDS
