@@ -15,7 +15,7 @@ import structlog
 
 from server.domain.call import remaining_seconds, until
 from server.domain.errors import DatabaseUnavailable, DeadlinePassed, KintsugiError
-from server.store.errors import Duplicate
+from server.store.errors import Duplicate, Undone
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,8 +26,10 @@ _PATIENCE_SECONDS = 0.02
 """What takes longer waits for a lock of somebody else's, which is none of the others' business."""
 
 _MOST = 32
+"""How many things are done together."""
+
 _MOST_BYTES = 256 * 1024
-"""How much is done together."""
+"""How large they are; one that is larger is done alone."""
 
 
 @dataclass(eq=False)
@@ -35,7 +37,8 @@ class _Asked(Generic[T, R]):
     """One thing that is asked for, by a thread that waits until its `turn` comes.
 
     Then it is done, with a `result` or an `error`; or it is to be done with the whole `group`, of
-    which it is the first; or, with none of these, alone.
+    which it is the first; or, with none of these, alone. A group is given up at the last `deadline`
+    in it: then nobody has the time left to do again what may be done.
     """
 
     item: T
@@ -80,7 +83,7 @@ class Gathering(Generic[T, R]):
         if mine.group is None:
             self._wait(line, mine)
         if mine.group is not None:
-            self._lead(line, mine.group)
+            self._lead(key, mine.group)
         if mine.error is not None:
             raise DatabaseUnavailable from mine.error
         return self._alone(item) if mine.result is None else mine.result
@@ -102,25 +105,25 @@ class Gathering(Generic[T, R]):
         if mine.group is None and not mine.turn.wait(max(0, remaining_seconds())):
             raise DeadlinePassed
 
-    def _lead(self, line: _Line[T, R], group: list[_Asked[T, R]]) -> None:
+    def _lead(self, key: str, group: list[_Asked[T, R]]) -> None:
         try:
             if len(group) > 1:
                 self._do(group)
             else:
                 group[0].result = self._alone(group[0].item)
         finally:
-            self._end(line)
+            self._end(key)
             for each in group[1:]:
                 each.turn.set()
 
     def _do(self, group: list[_Asked[T, R]]) -> None:
-        # When even the last deadline has passed, nobody has the time to do it again.
         try:
             with until(max(each.deadline for each in group)):
                 results = self._together([each.item for each in group])
-        except DatabaseUnavailable as error:  # it may be done: nobody knows
-            for each in group:
-                each.error = error
+        except DatabaseUnavailable as error:
+            if not isinstance(error, Undone):  # it may be done: nobody knows
+                for each in group:
+                    each.error = error
         except (KintsugiError, Duplicate):
             pass  # one of them is why: each learns by itself
         except Exception:  # noqa: BLE001 - the others can't help it
@@ -129,11 +132,14 @@ class Gathering(Generic[T, R]):
             for each, result in zip(group, results, strict=True):
                 each.result = result
 
-    def _end(self, line: _Line[T, R]) -> None:
+    def _end(self, key: str) -> None:
         with self._lock:
+            line = self._lines[key]
             line.running -= 1
             if line.waiting:
                 self._begin(line)
+            elif not line.running:
+                del self._lines[key]
 
     def _begin(self, line: _Line[T, R]) -> None:
         """Has the first who waits do it for those behind, too."""

@@ -20,13 +20,23 @@ class Duplicate(Exception):
         self.index = index
 
 
+class Undone(DatabaseUnavailable):
+    """The database gave something up, and so surely hasn't done it: it may be tried again."""
+
+
+_UNDONE = (errors.LockNotAvailable, errors.DeadlockDetected, errors.QueryCanceled)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises DeadlinePassed, DatabaseUnavailable or Duplicate in place of the driver's errors."""
+    """Raises DeadlinePassed, DatabaseUnavailable (Undone where that is sure) or Duplicate in place
+    of the driver's errors."""
     try:
         yield
     except (OperationalError, errors.TransactionTimeout, errors.ReadOnlySqlTransaction) as error:
-        # A transaction that took too long loses its connection like any other that is lost.
-        raise (DatabaseUnavailable if remaining_seconds() > 0 else DeadlinePassed) from error
+        if remaining_seconds() <= 0:
+            # A transaction that took too long loses its connection like any other that is lost.
+            raise DeadlinePassed from error
+        raise (Undone if isinstance(error, _UNDONE) else DatabaseUnavailable) from error
     except errors.UniqueViolation as error:
         raise Duplicate(error.diag.constraint_name or "") from error

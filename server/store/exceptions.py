@@ -23,6 +23,7 @@ from sqlalchemy import (
     not_,
     null,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSON, Insert, insert
 from sqlalchemy.types import TypeEngine
@@ -59,6 +60,10 @@ RAISED = (
 
 _TWIN: dict[str, Any] = {"index_elements": ["workspace", "identity"], "index_where": PENDING}
 
+_PATIENCE_MS = 100
+"""How long the calls of a group wait for a lock of somebody else, who nearly always has it for a
+few milliseconds: it would be only one of them that waits, if each were alone."""
+
 _ONE: ColumnElement[int] = literal_column("1")  # as a parameter it would be sent with every call
 _EMPTY: ColumnElement[str] = literal_column("''")
 
@@ -84,10 +89,14 @@ def raise_all_statement(columns: Sequence[str]) -> Query:
 
 def raise_new_statement(columns: Sequence[str]) -> Query:
     """The same of exceptions that several calls raise, by `raise_new_parameters`: leaves out those
-    that have a pending twin, and so doesn't wait for whoever is changing one."""
+    that have a pending twin, and so doesn't wait for whoever is changing one.
+
+    It is undone where somebody holds another row that it needs, which is that of a thread, or of
+    a twin that will be pending or no more.
+    """
     calls = _given("calls", {"identity": _type("identity"), **OF_CALL})
     row, change = recorded(
-        _insert_all(_has_no_twin).on_conflict_do_nothing(**_TWIN),
+        _insert_all(_has_no_twin, _is_impatient).on_conflict_do_nothing(**_TWIN),
         "workspace",
         before=lambda _: null(),
         caller=lambda row: Caller(
@@ -121,7 +130,12 @@ def raise_new_parameters(
         }
         for row, recording in zip(rows, recordings, strict=True)
     ]
-    return {**recordings[0], **_parameters(rows, said), "calls": _as_json(calls)}
+    collection = f"{PREFIX}collection"
+    return {
+        **_parameters(rows, said),
+        "calls": _as_json(calls),
+        collection: recordings[0][collection],
+    }
 
 
 def raise_and_tell_statement(columns: Sequence[str]) -> Query:
@@ -148,15 +162,21 @@ def _insert_all(*which: Callable[[Mapping[str, Any]], ColumnElement[bool]]) -> I
 
 
 def _has_no_twin(given: Mapping[str, Any]) -> ColumnElement[bool]:
-    """DO NOTHING alone would wait for one that was changed, and isn't committed."""
+    """DO NOTHING alone would wait for one that is being changed."""
     twin = exceptions.alias("twin")
     return not_(
         exists().where(
             twin.c.workspace == given["workspace"],
             twin.c.identity == given["identity"],
-            twin.c.state == literal_column("1"),
+            PENDING,
         )
     )
+
+
+def _is_impatient(_: Mapping[str, Any]) -> ColumnElement[bool]:
+    """True; from the first row on, the transaction waits for no lock for longer."""
+    limit = _text("lock_timeout"), _text(str(_PATIENCE_MS))
+    return func.set_config(*limit, true()).is_not(null())
 
 
 def _told_to_all(row: CTE, change: CTE, columns: Sequence[str]) -> Query:

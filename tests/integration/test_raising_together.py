@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -136,6 +136,7 @@ def test_what_a_group_and_an_output_say_is_said(
     [
         "SELECT FROM exceptions WHERE id = %s FOR UPDATE",
         "UPDATE exceptions SET assignee = 'users/bob' WHERE id = %s",
+        "UPDATE exceptions SET state = 3 WHERE id = %s",
     ],
 )
 def test_whoever_holds_an_exception_holds_up_only_its_twins(
@@ -145,11 +146,47 @@ def test_whoever_holds_an_exception_holds_up_only_its_twins(
     id = client.create(twin).name.rpartition("/")[2]
     with psycopg.connect(database) as holder:
         holder.execute(hold, (id,))
-        stuck = [pool.submit(client.create, twin) for _ in range(3)]
-        others = [pool.submit(client.raise_one) for _ in range(CALLS)]
-        assert [each.result(10).occurrence_count for each in others] == [1] * CALLS
-        assert not any(each.done() for each in stuck)
+        stuck = holds_up_only(client, pool, twin)
+        holder.rollback()
     assert {each.result(10).occurrence_count for each in stuck} == {2, 3, 4}
+
+
+def test_whoever_holds_a_thread_holds_up_only_what_is_said_there(
+    client: Client, database: str, pool: ThreadPoolExecutor
+) -> None:
+    run = client.create(new_exception()).run
+    with psycopg.connect(database) as holder:
+        holder.execute("SELECT FROM threads FOR UPDATE")
+        stuck = holds_up_only(client, pool, new_exception(run=run, message="another"))
+    assert {each.result(10).occurrence_count for each in stuck} == {1, 2, 3}
+
+
+def test_whoever_raises_an_exception_holds_up_only_its_twins(
+    client: Client, database: str, pool: ThreadPoolExecutor
+) -> None:
+    twin = new_exception()
+    id = client.create(twin).name.rpartition("/")[2]
+    with psycopg.connect(database) as holder:
+        holder.execute("CREATE TEMP TABLE twin AS SELECT * FROM exceptions")
+        holder.execute("DELETE FROM exceptions")
+        holder.commit()
+        holder.execute("INSERT INTO exceptions SELECT * FROM twin")
+        stuck = holds_up_only(client, pool, twin)
+        holder.commit()
+    answers = [each.result(10) for each in stuck]
+    assert {each.name.rpartition("/")[2] for each in answers} == {id}
+    assert {each.occurrence_count for each in answers} == {2, 3, 4}
+
+
+def holds_up_only(
+    client: Client, pool: ThreadPoolExecutor, held: pb.Exception
+) -> list[Future[pb.Exception]]:
+    """The three calls that wait; the others, which began with them, are done."""
+    stuck = [pool.submit(client.create, held) for _ in range(3)]
+    others = [pool.submit(client.raise_one) for _ in range(CALLS)]
+    assert [each.result(10).occurrence_count for each in others] == [1] * CALLS
+    assert not any(each.done() for each in stuck)
+    return stuck
 
 
 def test_an_impatient_caller_fails_nobody(

@@ -11,7 +11,7 @@ from server.domain.call import Call, entered, remaining_seconds
 from server.domain.errors import DatabaseUnavailable, DeadlinePassed, KintsugiError
 from server.operations import gathering
 from server.operations.gathering import Gathering
-from server.store.errors import Duplicate
+from server.store.errors import Duplicate, Undone
 from tests.integration.waiting import until
 
 KEY = "workspace"
@@ -113,7 +113,9 @@ def test_what_was_left_out_is_done_alone(work: Work) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-@pytest.mark.parametrize("error", [Duplicate("index"), DeadlinePassed(), ValueError("a fault")])
+@pytest.mark.parametrize(
+    "error", [Undone(), Duplicate("index"), DeadlinePassed(), ValueError("a fault")]
+)
 def test_only_what_fails_by_itself_fails(work: Work, error: Exception) -> None:
     def fail(items: Sequence[int]) -> None:
         if 3 in items:
