@@ -58,7 +58,7 @@ _ended: deque[Ended] = deque()
 def keep() -> None:
     """Has what happens told soon, as long as the process lives. Once is enough."""
     threading.Thread(target=_run, name="ledger", daemon=True).start()
-    atexit.register(_tell)
+    atexit.register(tell)
 
 
 def began(path: str, kind: str) -> None:
@@ -78,10 +78,11 @@ def _run() -> None:
     while True:
         sleep(_DELAY_SECONDS)
         if _begun or _refused or _ended:
-            _tell()
+            tell()
 
 
-def _tell() -> None:
+def tell() -> None:
+    """Tells at once what has happened until now."""
     with _lock:
         refusals = Tally(_taken(_refused))
         for each, times in (Tally(_taken(_begun)) + refusals).items():

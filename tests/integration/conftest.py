@@ -8,6 +8,7 @@ import pytest
 
 from server.app import Server
 from server.config import Settings
+from server.interceptors import ledger
 from tests.integration.client import Client
 
 StartServer = Callable[..., Client]
@@ -21,6 +22,12 @@ def _serving(database: str, **settings: Any) -> Iterator[Client]:
     yield client
     client.channel.close()
     server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _told() -> None:
+    """Has earlier tests' calls logged and counted before this one: it happens a moment later."""
+    ledger.tell()
 
 
 @pytest.fixture
