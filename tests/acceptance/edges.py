@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
+from kintsugi.v1.error_reason_pb2 import ErrorReason
 
 from server.launch import child, envoy
 from server.launch.child import Child
@@ -63,3 +64,12 @@ def serve(handler: grpc.GenericRpcHandler, *, threads: int = 8) -> tuple[grpc.Se
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     return server, f"127.0.0.1:{port}"
+
+
+def reason(status: dict[str, Any]) -> str:
+    """Of the one ErrorInfo in an error, which is a `google.rpc.Status` as JSON."""
+    [info] = [each for each in status["details"] if each["@type"].endswith(".ErrorInfo")]
+    assert set(info) == {"@type", "reason", "domain", "metadata"}
+    assert info["domain"] == "kintsugi"
+    assert ErrorReason.Value(info["reason"])
+    return str(info["reason"])

@@ -21,7 +21,7 @@ from google.protobuf.message import Message
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from kintsugi.v1 import exception_pb2 as pb
 
-from tests.acceptance.edges import HEALTH_CHECK, Edges, healthy, serve
+from tests.acceptance.edges import HEALTH_CHECK, Edges, healthy, reason, serve
 
 EXCEPTIONS = "/api/v1/organizations/local/workspaces/default/exceptions"
 Answer = Callable[[grpc.ServicerContext], Message]
@@ -148,6 +148,7 @@ def test_what_is_no_json_object_is_refused(edge: Edge, body: str) -> None:
 def test_a_field_that_comes_twice_is_refused(edge: Edge, body: str) -> None:
     refused = post(edge, body)
     assert (refused.status_code, refused.json()["code"]) == (400, 3)
+    assert reason(refused.json()) == "MALFORMED_REQUEST"
     assert "twice" in refused.json()["message"]
     assert not edge.upstream.asked
 
@@ -238,6 +239,7 @@ def test_an_answer_that_is_too_large_is_an_error_that_says_so(edge: Edge) -> Non
     edge.upstream.answer = lambda context: pb.Exception(message="m" * 40_000_000)
     answer = edge.http.get(f"{EXCEPTIONS}/e")
     assert (answer.status_code, answer.json()["code"]) == (500, 13)
+    assert reason(answer.json()) == "RESPONSE_TOO_LARGE"
     assert "smaller page" in answer.json()["message"]
 
 
@@ -253,7 +255,7 @@ def test_a_server_that_does_not_answer_is_504(edges: Edges) -> None:
     edge = edges.start([address], ('"35s"', '"0.5s"'))
     answer = httpx.get(f"http://{edge}{EXCEPTIONS}/e", timeout=30)
     assert (answer.status_code, answer.json()["code"]) == (504, 4)
-    assert answer.json()["details"] == []
+    assert reason(answer.json()) == "DEADLINE_PASSED"
     server.stop(None).wait()
 
 
@@ -267,6 +269,7 @@ def test_a_caller_that_does_not_finish_is_408(edges: Edges) -> None:
 
     answer = httpx.post(f"http://{edge}{EXCEPTIONS}", content=half(), timeout=30)
     assert (answer.status_code, answer.json()["code"]) == (408, 4)
+    assert reason(answer.json()) == "DEADLINE_PASSED"
     server.stop(None).wait()
 
 
@@ -277,6 +280,7 @@ def test_without_a_server_it_is_503_until_one_is_back(edges: Edges) -> None:
         server.stop(None).wait()
         answer = http.get(f"{EXCEPTIONS}/e")
         assert (answer.status_code, answer.json()["code"]) == (503, 14)
+        assert reason(answer.json()) == "SERVICE_UNAVAILABLE"
         again = grpc.server(ThreadPoolExecutor(2), handlers=[Upstream()])
         assert again.add_insecure_port(address)
         again.start()

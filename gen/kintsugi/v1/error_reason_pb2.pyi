@@ -74,8 +74,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     deadline of the caller's it is 30 s.
     """
     INTERNAL_ERROR: _ErrorReason.ValueType  # 13
-    """A fault of the server's. INTERNAL; the metadata `reference` is a number
-    that the server's log carries too.
+    """A fault of the service's. INTERNAL; of a server's, the metadata `reference`
+    is a number that its log carries too.
     """
     FILTER_SYNTAX: _ErrorReason.ValueType  # 14
     """The filter, or `order_by`, isn't a sentence of its language.
@@ -144,11 +144,33 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     over HTTP with the status 413. Sample: field `request`, "has more than
     4194304 bytes, which is the most".
     """
+    MALFORMED_REQUEST: _ErrorReason.ValueType  # 29
+    """The HTTP request can't be read: its path, a parameter, its headers or its
+    JSON. INVALID_ARGUMENT, with the status 400, 426 or 431. Sample: "The field
+    `message` comes twice in the body."
+    """
+    UNKNOWN_METHOD: _ErrorReason.ValueType  # 30
+    """There is no such path, or it doesn't take this HTTP method. NOT_FOUND, with
+    the status 404.
+    """
+    ORIGIN_REFUSED: _ErrorReason.ValueType  # 31
+    """A page of another site sends this from a browser. PERMISSION_DENIED, with the
+    status 403.
+    """
+    SERVICE_UNAVAILABLE: _ErrorReason.ValueType  # 32
+    """No server can be reached, or it went away before it answered: what was asked
+    for may be done, and with a `request_id` can safely be repeated. UNAVAILABLE,
+    with the status 503.
+    """
+    RESPONSE_TOO_LARGE: _ErrorReason.ValueType  # 33
+    """The answer is larger than 32 MiB. INTERNAL, with the status 500. Ask for a
+    smaller page.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """Why a call failed: the `reason` of the `google.rpc.ErrorInfo` that comes with
-    every error, in the domain `kintsugi`. Programs decide by it, never by the
-    message. Follows AIP-193.
+    """Why a call failed: the `reason` of the `google.rpc.ErrorInfo`, in the domain
+    `kintsugi`, that comes with every error of the service, and with all errors over
+    HTTP. Programs decide by it, never by the message. Follows AIP-193.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -203,8 +225,8 @@ DEADLINE_PASSED: ErrorReason.ValueType  # 12
 deadline of the caller's it is 30 s.
 """
 INTERNAL_ERROR: ErrorReason.ValueType  # 13
-"""A fault of the server's. INTERNAL; the metadata `reference` is a number
-that the server's log carries too.
+"""A fault of the service's. INTERNAL; of a server's, the metadata `reference`
+is a number that its log carries too.
 """
 FILTER_SYNTAX: ErrorReason.ValueType  # 14
 """The filter, or `order_by`, isn't a sentence of its language.
@@ -272,5 +294,27 @@ REQUEST_TOO_LARGE: ErrorReason.ValueType  # 28
 """The request is larger than 4 MiB. RESOURCE_EXHAUSTED with a `BadRequest`,
 over HTTP with the status 413. Sample: field `request`, "has more than
 4194304 bytes, which is the most".
+"""
+MALFORMED_REQUEST: ErrorReason.ValueType  # 29
+"""The HTTP request can't be read: its path, a parameter, its headers or its
+JSON. INVALID_ARGUMENT, with the status 400, 426 or 431. Sample: "The field
+`message` comes twice in the body."
+"""
+UNKNOWN_METHOD: ErrorReason.ValueType  # 30
+"""There is no such path, or it doesn't take this HTTP method. NOT_FOUND, with
+the status 404.
+"""
+ORIGIN_REFUSED: ErrorReason.ValueType  # 31
+"""A page of another site sends this from a browser. PERMISSION_DENIED, with the
+status 403.
+"""
+SERVICE_UNAVAILABLE: ErrorReason.ValueType  # 32
+"""No server can be reached, or it went away before it answered: what was asked
+for may be done, and with a `request_id` can safely be repeated. UNAVAILABLE,
+with the status 503.
+"""
+RESPONSE_TOO_LARGE: ErrorReason.ValueType  # 33
+"""The answer is larger than 32 MiB. INTERNAL, with the status 500. Ask for a
+smaller page.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
