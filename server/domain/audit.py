@@ -45,6 +45,9 @@ _CREDENTIALS = re.compile(
 )
 """Within JSON: neither goes past a quote or a backslash."""
 
+_ASSIGNED = re.compile(r"""(?<![\w.-])([\w.-]{1,64})(=(?:\\"|')?)([^\s&;,"'\\]+)""")
+"""As in `?access_token=x`, `--password=x`, `SECRET='x'`. Within JSON as well."""
+
 _OWN_TOKEN = re.compile(r"kin_[\w-]{30,}")
 
 _MASK = "***"
@@ -90,18 +93,26 @@ def _singular(plural: str) -> str:
 
 def masked(fields: str | None) -> str | None:
     """A JSON text without what stands under names that sound like secrets, and in it without the
-    passwords of URLs, what follows `Bearer` and `Basic`, and Kintsugi's own tokens."""
+    passwords of URLs, what follows `Bearer`, `Basic` and such a name with `=`, and own tokens."""
     if fields is None:
         return None
     lower = fields.lower()
     text = _URL_PASSWORD.sub(rf"\1{_MASK}@", fields) if "://" in fields else fields
     if "bearer " in lower or "basic " in lower:
         text = _CREDENTIALS.sub(rf"\1{_MASK}", text)
+    if "=" in lower:
+        text = _ASSIGNED.sub(_masked_assignment, text)
     if "kin_" in lower:
         text = _OWN_TOKEN.sub(_MASK, text)
     if not _may_have_secret_name(lower):
         return text
     return json.dumps(_masked(json.loads(text)), ensure_ascii=False)
+
+
+def _masked_assignment(found: re.Match[str]) -> str:
+    name, sign, text = found.groups()
+    value = int(text) if text.isdecimal() else text
+    return f"{name}{sign}{_MASK}" if _is_secret(name, value) else found[0]
 
 
 def _masked(value: Any) -> Any:

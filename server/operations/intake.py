@@ -55,7 +55,7 @@ class Unread(NamedTuple):
 def read_some(store: Store) -> int:
     """Reads some exceptions, the newest first; answers how many there were."""
     deadline = time.monotonic() + LONGEST_SECONDS
-    with entered(Call("worker/ReadException", DEFAULT_AGENT, deadline)):
+    with entered(Call("worker/DescribeException", DEFAULT_AGENT, deadline)):
         with store.database.transaction() as transaction:
             unread = _unread(transaction)
             standing = _standing(transaction, unread)
