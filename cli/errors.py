@@ -26,6 +26,8 @@ _TYPES: dict[str, type[Message]] = {
 _ADVICE = {
     "CURSOR_EXPIRED": "start again; `kintsugi exceptions list` and `kintsugi events list` show "
     "what was missed",
+    "CREDENTIALS_MISSING": "set KINTSUGI_TOKEN or KINTSUGI_TOKEN_FILE; on the machine of a "
+    "`kintsugi up`, whoever started it needs neither",
 }
 """What to do here, beside what the service advises, by reason."""
 

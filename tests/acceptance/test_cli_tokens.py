@@ -88,6 +88,7 @@ def test_without_a_token_nothing_is_served(type_: Type) -> None:
     refused = type_("exceptions", "list", **{TOKEN: ""})
     assert refused.returncode == 1
     assert "needs an access token" in refused.stderr
+    assert "set KINTSUGI_TOKEN" in refused.stderr
     nothing = type_("tokens", "print", **{TOKEN: ""})
     assert nothing.returncode == 1
     assert "KINTSUGI_TOKEN_FILE" in nothing.stderr
