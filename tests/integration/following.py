@@ -113,8 +113,8 @@ def drop_every(client: Client, thread: str, count: int, is_over: Callable[[], bo
         taken = []
         for message in islice(call, count):
             taken.append(message)
-            if was_over and is_checkpoint(message):
-                break
+            if is_checkpoint(message) and is_over():
+                break  # to wait for `count` of those takes minutes
         call.cancel()
         messages += taken
         after = taken[-1].cursor
