@@ -17,7 +17,6 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
-    null,
     or_,
     select,
     update,
@@ -141,12 +140,12 @@ REVOKE_ALL = _revoke_all()
 def create_member_statement(columns: Sequence[str]) -> Query:
     """Inserts a member and answers its row. Recorded."""
     statement = insert(members).values({name: bindparam(name) for name in _MEMBER})
-    row, change = recorded(statement, "workspace", before=lambda _: null())
+    row, change = recorded(statement, "workspace")
     return Query(select(*read_columns(row, columns)).add_cte(change))
 
 
 def create_token_statement(columns: Sequence[str]) -> Query:
     """Inserts a token and answers its row. Recorded."""
     statement = insert(access_tokens).values({name: bindparam(name) for name in _TOKEN})
-    row, change = recorded(statement, "workspace", before=lambda _: null())
+    row, change = recorded(statement, "workspace")
     return Query(select(*read_columns(row, columns)).add_cte(change))

@@ -6,7 +6,7 @@ What their columns mean is said in `resources/action.py`.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, literal_column, null, select, text
+from sqlalchemy import bindparam, func, insert, literal_column, select, text
 
 from server.store.changes import recorded
 from server.store.query import Query
@@ -43,7 +43,7 @@ def insert_statement(columns: Sequence[str]) -> Query:
         c.workspace == values["workspace"], c.session == values["session"]
     )
     values["position"] = last.scalar_subquery() + literal_column("1")
-    row, change = recorded(insert(actions).values(values), "workspace", before=lambda _: null())
+    row, change = recorded(insert(actions).values(values), "workspace")
     return Query(select(*read_columns(row, columns)).add_cte(change))
 
 

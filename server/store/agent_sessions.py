@@ -6,7 +6,7 @@ What their columns mean is said in `resources/agent_session.py`; who works on on
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, Double, bindparam, func, insert, null, select, text
+from sqlalchemy import BindParameter, Double, bindparam, func, insert, select, text
 
 from server.store.changes import recorded
 from server.store.query import Query
@@ -87,7 +87,7 @@ def create_statement(columns: Sequence[str]) -> Query:
     values["expire_time"] = expire_time
     values["due_time"] = func.coalesce(expire_time, func.clock_timestamp())
     statement = insert(agent_sessions).values(values)
-    row, change = recorded(statement, "workspace", before=lambda _: null())
+    row, change = recorded(statement, "workspace")
     return Query(select(*read_columns(row, columns)).add_cte(change))
 
 

@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    null,
     select,
     true,
 )
@@ -94,6 +95,9 @@ FURTHER: MutationRequest = _Further()
 """For a change that is part of a request of which another change carries the id."""
 
 
+_NO_FIELDS: ColumnElement[Any] = literal_column("'{}'::jsonb")
+
+
 class Caller(NamedTuple):
     """Whose change it is: the columns of OF_CALL, of what `matches` the changed row."""
 
@@ -113,11 +117,15 @@ def current_caller_of(row: CTE, is_first: ColumnElement[bool]) -> Caller:
     return Caller({**given, **first})
 
 
+def _nothing(_: CTE) -> ColumnElement[Any]:
+    return null()
+
+
 def recorded(  # noqa: PLR0913 (what is known of a change)
     write: Insert | Update | Delete,
     workspace: str,
     *,
-    before: Callable[[CTE], Any],
+    before: Callable[[CTE], Any] = _nothing,
     without: Collection[str] = (),
     id: str = "id",
     caller: Callable[[CTE], Caller] = current_caller,
@@ -125,20 +133,22 @@ def recorded(  # noqa: PLR0913 (what is known of a change)
     """Makes `write` append the change of the row it writes: the row, and the insert beside it.
 
     `workspace` is the column that names the row's workspace; `before` are the columns that
-    changed with their old values, as jsonb, NULL for a row that is new; `without` are the columns
-    that are too large to be kept twice, and masked ones never are; `id` is the one that ends the
-    resource's name; `caller` says whose change it is. Needs the parameters of
-    `change_parameters`.
+    changed with their old values, as jsonb, NULL for a row that is new; of one that is deleted
+    they are all, and nothing comes after it. `without` are the columns that are too large to be
+    kept twice, and masked ones never are; `id` is the one that ends the resource's name; `caller`
+    says whose change it is. Needs the parameters of `change_parameters`.
     """
     row = write.returning(write.table).cte("row")
     whose = caller(row)
     masked = {column.key for column in write.table.c if column.info.get(MASKED)}
+    image = _as_json(row, {*without, *masked})
+    was, becomes = (image, _NO_FIELDS) if isinstance(write, Delete) else (before(row), image)
     values = {
         "workspace": row.c[workspace],
         "resource": bindparam("change_collection", type_=Text) + cast(row.c[id], Text),
         **whose.columns,
-        "before": before(row),
-        "after": _as_json(row, {*without, *masked}),
+        "before": was,
+        "after": becomes,
     }
     chosen: list[ColumnElement[Any]] = [values[name] for name in _WRITTEN]
     rows = select(*chosen).where(whose.matches)

@@ -5,7 +5,7 @@ What their columns mean is said in `resources/connector.py`.
 
 from collections.abc import Sequence
 
-from sqlalchemy import BindParameter, bindparam, func, insert, null, select
+from sqlalchemy import BindParameter, bindparam, func, insert, select
 
 from server.store.changes import recorded
 from server.store.query import Query
@@ -24,7 +24,7 @@ _WRITTEN = (
 def create_statement(columns: Sequence[str]) -> Query:
     """Inserts a connector and answers its row. Recorded."""
     statement = insert(connectors).values({name: _bound(name) for name in _WRITTEN})
-    row, change = recorded(statement, "workspace", before=lambda _: null())
+    row, change = recorded(statement, "workspace")
     return Query(select(*read_columns(row, columns)).add_cte(change))
 
 

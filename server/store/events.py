@@ -21,7 +21,6 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
-    null,
     select,
 )
 from sqlalchemy.dialects import postgresql
@@ -219,7 +218,7 @@ def _append() -> Query:
 
 def _create() -> Query:
     _, rows = appended(bindparam("workspace", type_=UUID(as_uuid=False)), one_given())
-    row, change = recorded(rows, "workspace", before=lambda _: null(), without=BULKY)
+    row, change = recorded(rows, "workspace", without=BULKY)
     return Query(select(*event_columns(row)).add_cte(change))
 
 

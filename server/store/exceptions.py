@@ -98,7 +98,6 @@ def raise_new_statement(columns: Sequence[str]) -> Query:
     row, change = recorded(
         _insert_all(_has_no_twin, _is_impatient).on_conflict_do_nothing(**_TWIN),
         "workspace",
-        before=lambda _: null(),
         caller=lambda row: Caller(
             {name: calls[name] for name in OF_CALL}, calls.identity == row.c.identity
         ),

@@ -19,7 +19,6 @@ from sqlalchemy import (
     insert,
     literal_column,
     not_,
-    null,
     or_,
     select,
     update,
@@ -160,5 +159,5 @@ def _bound(name: str) -> BindParameter[Any]:
 
 def _insert(given: Select[Any], columns: Sequence[str]) -> Query:
     statement = insert(guide_entries).from_select(list(_WRITTEN), given)
-    row, change = recorded(statement, "workspace", before=lambda _: null())
+    row, change = recorded(statement, "workspace")
     return Query(select(*read_columns(row, columns)).add_cte(change))

@@ -47,7 +47,10 @@ _NEW_CHANGES = Query(
         f"""
         SELECT epoch, xid::text, id, method, resource, principal, token, address, before::text,
             CASE WHEN before IS NULL THEN after ELSE coalesce(
-                (SELECT jsonb_object_agg(key, after -> key) FROM jsonb_object_keys(before) AS key),
+                (
+                    SELECT jsonb_object_agg(key, after -> key)
+                    FROM jsonb_object_keys(before) AS key WHERE after ? key
+                ),
                 jsonb_build_object()
             ) END::text,
             (extract(epoch FROM create_time) * 1000000)::bigint

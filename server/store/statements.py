@@ -21,7 +21,6 @@ from sqlalchemy import (
     func,
     literal_column,
     not_,
-    null,
     or_,
     select,
     text,
@@ -133,7 +132,7 @@ class Statements:
     def delete(self) -> Query:
         """Deletes one row and answers it. Recorded, as it was."""
         statement = delete(self._table).where(*self._key())
-        row, change = recorded(statement, self._workspace, before=lambda _: null())
+        row, change = recorded(statement, self._workspace)
         return Query(select(*read_columns(row, self._names)).add_cte(change))
 
     def update(self, changed: Collection[str], *, is_touched: bool) -> Query:

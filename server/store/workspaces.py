@@ -5,7 +5,7 @@ What their columns mean is said in `resources/workspace.py`.
 
 from collections.abc import Sequence
 
-from sqlalchemy import Text, bindparam, func, insert, literal_column, null, select
+from sqlalchemy import Text, bindparam, func, insert, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from server.domain.exception_groups import GROUPS
@@ -20,7 +20,7 @@ def create_statement(columns: Sequence[str]) -> Query:
     """Inserts a workspace with its groups and its owner, and answers its row. Recorded."""
     written = ("uid", "organization", "id", "title", "features")
     statement = insert(workspaces).values({name: bindparam(name) for name in written})
-    row, change = recorded(statement, "uid", before=lambda _: null())
+    row, change = recorded(statement, "uid")
     ids = func.unnest(bindparam("groups", list(GROUPS), type_=ARRAY(Text)))
     groups = insert(exception_groups).from_select(["workspace", "id"], select(row.c.uid, ids))
     owner = insert(members).from_select(

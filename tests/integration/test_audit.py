@@ -16,11 +16,16 @@ import psycopg
 import pytest
 from google.protobuf.json_format import MessageToDict
 from google.rpc import code_pb2
-from kintsugi.v1 import exception_service_pb2, workspace_pb2, workspace_service_pb2
+from kintsugi.v1 import (
+    access_service_pb2,
+    exception_service_pb2,
+    workspace_pb2,
+    workspace_service_pb2,
+)
 from kintsugi.v1.audit_service_pb2 import ExportAuditEntriesRequest, VerifyAuditEntriesRequest
 from kintsugi.v1.audit_service_pb2_grpc import AuditServiceStub
 from kintsugi.v1.automation_stage_pb2 import AUTOMATION_STAGE_PUBLISHED
-from kintsugi.v1.member_pb2 import ROLE_ADMIN
+from kintsugi.v1.member_pb2 import ROLE_ADMIN, ROLE_VIEWER
 from pydantic import ValidationError
 from sqlalchemy import SmallInteger, func, select
 
@@ -204,6 +209,21 @@ def test_workspaces_have_chains_of_their_own(client: Client, audited: Audit) -> 
     assert [each.type for each in audited.kept()] == ["exception.create"]
     [entry] = audited.kept(parent=other)
     assert (entry.type, entry.sequence, entry.resource) == ("workspace.create", 1, other)
+
+
+def test_what_is_deleted_was_there_before(client: Client, audited: Audit) -> None:
+    name = f"{WORKSPACE}/members/ada"
+    client.access.CreateMember(
+        access_service_pb2.CreateMemberRequest(
+            parent=WORKSPACE, member_id="ada", member={"role": ROLE_VIEWER}
+        )
+    )
+    client.access.DeleteMember(access_service_pb2.DeleteMemberRequest(name=name))
+    made, deleted = audited.sealed()
+    assert (deleted.type, deleted.resource) == ("member.delete", name)
+    assert (deleted.before, deleted.after) == (made.after, made.before)
+    assert not deleted.HasField("after")
+    assert audited.broken() is None
 
 
 def test_a_note_becomes_an_entry(audited: Audit) -> None:
