@@ -5,7 +5,7 @@ What the layers do is in modules of their own; their order is said here.
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -31,6 +31,7 @@ from server.interceptors.validation import checked, lenient, validate
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
+_NOTHING = nullcontext()
 _OPEN_SERVICES = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 _KINDS = {
     (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler, "unary"),
@@ -98,8 +99,8 @@ class Chain(grpc.ServerInterceptor):
             rpc = self._rpc(path, handler, request, context)
             with Observed(rpc, self._trace), Answered(rpc, self._refused):
                 if not rpc.is_stream:
-                    self._check(rpc, self._admitted(rpc))
-                    return behavior(request, context)
+                    with self._begun(rpc, self._check(rpc, self._admitted(rpc))):
+                        return behavior(request, context)
                 with self._staying(rpc) as given:
                     return behavior(given, context)
 
@@ -146,9 +147,13 @@ class Chain(grpc.ServerInterceptor):
         validate(rpc)  # before what reads names out of the request
         if rpc.method is None or call is None:
             return None
-        call = self.access.check(rpc, rpc.method, call)
-        self._limits.count_agent_start(rpc.method, call)  # last: what was refused started nothing
-        return call
+        return self.access.check(rpc, rpc.method, call)
+
+    def _begun(self, rpc: Rpc, call: Call | None) -> AbstractContextManager[None]:
+        """Around the handler: what begins agent work is counted."""
+        if call is None or rpc.method is None or not rpc.method.starts_agent_work:
+            return _NOTHING
+        return self._limits.agent_starts.counted(call)
 
     @contextmanager
     def _staying(self, rpc: Rpc) -> Iterator[Any]:
@@ -160,6 +165,7 @@ class Chain(grpc.ServerInterceptor):
             call = self._check(rpc, call)
             if call is not None and rpc.method is not None:
                 stack.enter_context(self.access.watched(rpc, rpc.method, call))
+            stack.enter_context(self._begun(rpc, call))
             if rpc.requests is None:
                 yield rpc.request
             else:

@@ -9,7 +9,6 @@ from server.domain.call import Call
 from server.domain.errors import RateLimited
 from server.interceptors.admission import StreamLimit
 from server.interceptors.buckets import Buckets
-from server.interceptors.methods import Method
 from server.operations.agent_starts import AgentStarts
 
 
@@ -27,8 +26,3 @@ class Limits:
         wait = self.calls.take(call.account)
         if wait:
             raise RateLimited(call.principal, self.calls.rate.calls, wait)
-
-    def count_agent_start(self, method: Method, call: Call) -> None:
-        """Counts what begins agent work, for good before it begins. Raises AgentStartsExhausted."""
-        if method.starts_agent_work:
-            self.agent_starts.count(call)

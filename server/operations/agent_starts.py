@@ -3,10 +3,23 @@
 Which methods begin it is said in the protos, by the option `starts_agent_work`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from google.rpc import code_pb2
+
 from server.domain.call import Call
-from server.domain.errors import AgentStartsExhausted
+from server.domain.errors import (
+    AgentStartsExhausted,
+    DatabaseUnavailable,
+    DeadlinePassed,
+    KintsugiError,
+)
 from server.store import agent_starts as sql
 from server.store.connection import Database
+
+_UNSURE = (code_pb2.UNAVAILABLE, code_pb2.DEADLINE_EXCEEDED, code_pb2.INTERNAL)
+"""With any other code nothing was begun."""
 
 
 class AgentStarts:
@@ -22,3 +35,21 @@ class AgentStarts:
             wait = sql.seconds_left(self._database, call.account, self._most)
             if wait > 0:
                 raise AgentStartsExhausted(call.principal, self._most, wait)
+
+    @contextmanager
+    def counted(self, call: Call) -> Iterator[None]:
+        """Around what begins agent work: counted before, and no more if it is refused.
+
+        Raises AgentStartsExhausted.
+        """
+        self.count(call)
+        try:
+            yield
+        except KintsugiError as error:
+            if error.code not in _UNSURE:
+                self._take_back(call)
+            raise
+
+    def _take_back(self, call: Call) -> None:
+        with suppress(DatabaseUnavailable, DeadlinePassed):
+            sql.take_back(self._database, call.account)

@@ -61,8 +61,10 @@ class Chats:
             _check_goes_on(seen)
         if _FEATURE not in self._workspaces.get(name.parent).features:
             raise FeatureNotEnabled(name.parent, _FEATURE)
-        self._agent_starts.count(current_call())
-        with self._sessions.opened(name, request, kind=CHAT) as opened:
+        with (
+            self._agent_starts.counted(current_call()),
+            self._sessions.opened(name, request, kind=CHAT) as opened,
+        ):
             _check_goes_on(opened)
             opened.put_to_work()
             opened.change(lambda session: _extend(session, opened.now))

@@ -25,6 +25,14 @@ _COUNT = Query(
         """
     )
 )
+_TAKE_BACK = Query(
+    text(
+        """
+        UPDATE agent_starts SET times = times[1 : cardinality(times) - 1]
+        WHERE principal = :principal RETURNING 1
+        """
+    )
+)
 _SECONDS_LEFT = Query(
     text(
         """
@@ -40,6 +48,11 @@ _SECONDS_LEFT = Query(
 def count(database: Database, principal: str, most: int) -> bool:
     """Whether there was room for one more, which is then counted; what is an hour old goes."""
     return database.one(_COUNT, {"principal": principal, "most": most}) is not None
+
+
+def take_back(database: Database, principal: str) -> None:
+    """Forgets the last one: whose it was makes no difference to how many there are."""
+    database.one(_TAKE_BACK, {"principal": principal})
 
 
 def seconds_left(database: Database, principal: str, most: int) -> float:

@@ -17,7 +17,7 @@ from kintsugi.v1.exception_service_pb2 import WatchExceptionsRequest
 
 from server.domain.access import Membership
 from server.domain.call import Call
-from server.domain.errors import AgentStartsExhausted
+from server.domain.errors import AgentStartsExhausted, DatabaseUnavailable, NotFound
 from server.domain.rates import Rate
 from server.operations.agent_starts import AgentStarts
 from server.store.connection import Database
@@ -37,7 +37,8 @@ def start() -> Iterator[Start]:
     started: list[Probe] = []
 
     def start_probe(**options: object) -> Probe:
-        started.append(Probe(lambda: "fine", **options))  # type: ignore[arg-type]
+        given = {"behavior": lambda: "fine"} | options
+        started.append(Probe(**given))  # type: ignore[arg-type]
         return started[-1]
 
     yield start_probe
@@ -169,6 +170,24 @@ def test_what_was_refused_as_wrong_has_started_nothing(
         method(b"\x0a\x02\xff\xff", timeout=10)
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert starts(database) == []
+
+
+@all_kinds
+def test_what_is_refused_by_its_handler_has_started_nothing(
+    start: Start, connections: Database, database: str, kind: str
+) -> None:
+    errors: list[Exception] = [NotFound("a"), DatabaseUnavailable(), ValueError("a fault")]
+
+    def fail() -> str:
+        raise errors.pop(0)
+
+    probe = start(behavior=fail, agent_starts=AgentStarts(connections, 3))
+    counted = []
+    for _ in range(3):
+        with pytest.raises(grpc.RpcError):
+            probe.call(kind)
+        counted.append(len(starts(database)))
+    assert counted == [0, 1, 2]
 
 
 def test_the_hour_slides(connections: Database, database: str) -> None:
