@@ -13,7 +13,7 @@ from kintsugi.v1 import workspace_service_pb2 as service
 
 from server.domain.access import Membership
 from server.domain.call import current_call, entered
-from server.domain.errors import AlreadyExists, InvalidFields, NotFound
+from server.domain.errors import AlreadyExists, InvalidFields, NotFound, RoleTooHigh
 from server.domain.names import OrganizationName, WorkspaceName
 from server.domain.workspace_rules import FEATURES, id_violations, violations
 from server.resources.collection import Collection
@@ -32,10 +32,15 @@ _REQUESTS = uuid.UUID("3f8c1c1e-6f0b-4a53-9f0e-5b1a1d7c9a42")
 def create(workspaces: Workspaces, request: service.CreateWorkspaceRequest) -> pb.Workspace:
     """Creates a workspace, whose owner is the caller; one that names no features has all.
 
-    Raises AlreadyExists.
+    Raises AlreadyExists, RoleTooHigh.
     """
     parent = OrganizationName.parse(request.parent)
     _check(request)
+    if not current_call().is_everywhere:
+        raise RoleTooHigh(
+            "a workspace can be made only with a token that is good for all of its principal's:"
+            " with this one nobody could use it"
+        )
     uid = _uid(request)
     database = workspaces.store.database
 

@@ -26,6 +26,7 @@ from kintsugi.v1.member_pb2 import (
 
 from server.domain.access import PERMISSIONS, Membership
 from server.domain.access_tokens import digest
+from server.interceptors import ledger
 from tests.belongings import fill
 from tests.crossing import filled
 from tests.integration import probe
@@ -396,6 +397,7 @@ def test_the_secret_is_kept_nowhere(
     assert "CreateAccessToken" in rows
     assert made.token not in rows
     assert made.token[4:30] not in rows
+    ledger.tell()
     printed = "".join(capfd.readouterr())
     assert "CreateAccessToken" in printed
     assert made.token[4:30] not in printed
@@ -429,6 +431,14 @@ def test_whoever_made_a_workspace_and_left_is_outside(client: Client) -> None:
     assert reason(error) == "RESOURCE_NOT_FOUND"
 
 
+def test_whoever_could_not_use_a_new_workspace_makes_none(client: Client) -> None:
+    one = Client(client.port, make_token(client, ROLE_OWNER).token)
+    error = refusal(lambda: new_workspace(one, "other"))
+    assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert "good for all" in error.details()
+    assert new_workspace(client, "other").endswith("/other")
+
+
 @pytest.mark.parametrize("role", ROLES, ids=Role.Name)
 def test_every_method_asks_for_its_permission(client: Client, database: str, role: int) -> None:
     names = fill(client.channel, WORKSPACE, Worker(database).analyse)
@@ -442,7 +452,7 @@ def test_every_method_asks_for_its_permission(client: Client, database: str, rol
         served.descriptor.name
         for served in METHODS
         if served.declared.permission in PERMISSIONS[role]
-    }
+    } - {"CreateWorkspace"}  # takes a token for all workspaces
     assert SAID[role](allowed)
 
 
@@ -469,7 +479,9 @@ SAID: dict[int, Callable[[set[str]], bool]] = {
     ROLE_ADMIN: lambda allowed: (
         {each.descriptor.name for each in METHODS} - allowed == {"CreateWorkspace"}
     ),
-    ROLE_OWNER: lambda allowed: {each.descriptor.name for each in METHODS} == allowed,
+    ROLE_OWNER: lambda allowed: (
+        {each.descriptor.name for each in METHODS} - allowed == {"CreateWorkspace"}
+    ),
     ROLE_SERVICE: lambda allowed: (
         {"CreateException", "BatchCreateExceptions", "GetException", "CreateEvent"} <= allowed
         and not {"ResolveException", "CreateAccessToken", "CreateGuideEntry"} & allowed

@@ -91,13 +91,14 @@ class AuditEntry(_message.Message):
     @_builtins.property
     def before(self) -> _struct_pb2.Struct:
         """Output only. The changed fields as they were before, as the database has them,
-        but enums by their names; secrets are `***`. Unset for what is new.
+        but enums by their names; secrets are `***`. Unset for what is new; of what is
+        deleted, all of them.
         """
 
     @_builtins.property
     def after(self) -> _struct_pb2.Struct:
         """Output only. The changed fields as they are after it; of what is new, all of
-        them. Of a `connector.test`, what it was tried with and what came of it.
+        them, and none of what is deleted. Of a `connector.test`, what it was tried with and what came of it.
         """
 
     @_builtins.property

@@ -52,7 +52,8 @@ class Workspace(_message.Message):
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. The features that are switched on, out of: `agent_ai` (agents
-        may analyse and act). A new workspace that names none has `agent_ai`. Example: ["agent_ai"]
+        may analyse and act). A new workspace that names none has `agent_ai`. What
+        needs one that was switched off is refused within a second. Example: ["agent_ai"]
         """
 
     @_builtins.property

@@ -63,7 +63,9 @@ class WorkspaceServiceServicer:
     """
 
     def CreateWorkspace(self, request, context):
-        """Creates a workspace (AIP-133). ALREADY_EXISTS if the id is taken.
+        """Creates a workspace (AIP-133), whose owner is the caller. It takes a token that
+        is good for all workspaces of its principal: PERMISSION_DENIED with another.
+        ALREADY_EXISTS if the id is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,10 @@ class WorkspaceServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WorkspaceServiceAsyncStub: ...
     CreateWorkspace: _grpc.UnaryUnaryMultiCallable[_workspace_service_pb2.CreateWorkspaceRequest, _workspace_pb2.Workspace]
-    """Creates a workspace (AIP-133). ALREADY_EXISTS if the id is taken."""
+    """Creates a workspace (AIP-133), whose owner is the caller. It takes a token that
+    is good for all workspaces of its principal: PERMISSION_DENIED with another.
+    ALREADY_EXISTS if the id is taken.
+    """
     GetWorkspace: _grpc.UnaryUnaryMultiCallable[_workspace_service_pb2.GetWorkspaceRequest, _workspace_pb2.Workspace]
     """Answers one workspace (AIP-131)."""
     ListWorkspaces: _grpc.UnaryUnaryMultiCallable[_workspace_service_pb2.ListWorkspacesRequest, _workspace_service_pb2.ListWorkspacesResponse]
@@ -49,7 +52,10 @@ class WorkspaceServiceAsyncStub(WorkspaceServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateWorkspace: _aio.UnaryUnaryMultiCallable[_workspace_service_pb2.CreateWorkspaceRequest, _workspace_pb2.Workspace]  # type: ignore[assignment]
-    """Creates a workspace (AIP-133). ALREADY_EXISTS if the id is taken."""
+    """Creates a workspace (AIP-133), whose owner is the caller. It takes a token that
+    is good for all workspaces of its principal: PERMISSION_DENIED with another.
+    ALREADY_EXISTS if the id is taken.
+    """
     GetWorkspace: _aio.UnaryUnaryMultiCallable[_workspace_service_pb2.GetWorkspaceRequest, _workspace_pb2.Workspace]  # type: ignore[assignment]
     """Answers one workspace (AIP-131)."""
     ListWorkspaces: _aio.UnaryUnaryMultiCallable[_workspace_service_pb2.ListWorkspacesRequest, _workspace_service_pb2.ListWorkspacesResponse]  # type: ignore[assignment]
@@ -66,7 +72,10 @@ class WorkspaceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _workspace_service_pb2.CreateWorkspaceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_workspace_pb2.Workspace, _abc.Awaitable[_workspace_pb2.Workspace]]:
-        """Creates a workspace (AIP-133). ALREADY_EXISTS if the id is taken."""
+        """Creates a workspace (AIP-133), whose owner is the caller. It takes a token that
+        is good for all workspaces of its principal: PERMISSION_DENIED with another.
+        ALREADY_EXISTS if the id is taken.
+        """
 
     @_abc_1.abstractmethod
     def GetWorkspace(
