@@ -102,6 +102,7 @@ def up(  # noqa: PLR0913 (one a flag)
         database_url=database_url,
         pin=not no_pin,
     )
+    _check_settings(database_url)
     for name, advice in unknown_variables().items():
         _tell(f"warning: {name} means nothing: {advice}")
     try:
@@ -112,6 +113,18 @@ def up(  # noqa: PLR0913 (one a flag)
         raise click.ClickException(str(problem)) from None
     except OSError as problem:
         raise click.ClickException(f"can't start: {problem}") from None
+
+
+def _check_settings(database_url: str | None) -> None:
+    """The servers would refuse them too, but when all else has started."""
+    from pydantic import ValidationError
+
+    from server.config import Settings, wrong_values
+
+    try:
+        Settings(database_url=database_url or "postgresql:///")
+    except ValidationError as error:
+        raise click.ClickException("\n  ".join(wrong_values(error))) from None
 
 
 def _certificate(chain: Path | None, key: Path | None) -> "Certificate | None":

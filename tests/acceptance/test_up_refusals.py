@@ -45,6 +45,12 @@ def test_a_variable_that_means_nothing_is_told_first(start_up, taken_port):
     assert f"port {taken_port} is taken" in failed
 
 
+def test_a_wrong_setting_is_told_before_anything_is_made(start_up):
+    stack = start_up("--port", "0", env=os.environ | {"KINTSUGI_THREADS": "many"}, ready=False)
+    assert "KINTSUGI_THREADS must be" in _one_line(stack.fails())
+    assert not stack.data_dir.exists()
+
+
 def test_a_taken_port_among_the_consecutive_ones(start_up, taken_port):
     flags = ("--port", "0", "--workers", "2", "--grpc-port", str(taken_port - 1))
     assert f"port {taken_port} is taken" in _one_line(start_up(*flags, ready=False).fails())
