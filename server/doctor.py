@@ -31,7 +31,10 @@ _LITTLE_BYTES, _SOME_BYTES = 1 << 30, 5 << 30
 
 @dataclass(frozen=True)
 class Deployment:
-    """What is examined. Addresses are `host:port`; `tls` is the edge's."""
+    """What is examined. Addresses are `host:port`; `tls` is the edge's.
+
+    `is_down`: it is that of a `kintsugi up`, which doesn't run.
+    """
 
     data_dir: Path
     database_url: str | None
@@ -39,6 +42,7 @@ class Deployment:
     tls: bool
     servers: Sequence[str]
     pages: Sequence[str]
+    is_down: bool
 
     @classmethod
     def of(
@@ -46,13 +50,14 @@ class Deployment:
     ) -> "Deployment":
         """What is given, and otherwise what `kintsugi up` runs, or last ran, from `data_dir`."""
         data = DataDirectory(data_dir)
+        is_down = data.is_left and database_url is None and edge is None
         known = _addresses(data.addresses)
         if database_url is None and (data.path / "postgres").is_dir():
             database_url = postgres.url_in(data.path)
         if edge is None:
             edge, tls = known.get("edge", _EDGE), known.get("rest", "").startswith("https:")
         pages = [f"{known['health']}/healthz", known["metrics"]] if known else []
-        return cls(data.path, database_url, edge, tls, known.get("grpc", ()), pages)
+        return cls(data.path, database_url, edge, tls, known.get("grpc", ()), pages, is_down)
 
 
 def _addresses(file: Path) -> dict[str, Any]:
@@ -65,13 +70,17 @@ def _addresses(file: Path) -> dict[str, Any]:
 def examine(deployment: Deployment) -> Iterator[Finding]:
     """One finding after the other, as they are made."""
     yield from _settings()
+    yield _disk(deployment.data_dir)
+    if deployment.is_down:
+        log = deployment.data_dir / "log"
+        yield wrong("kintsugi up", f"doesn't run on {deployment.data_dir}", f"start it; see {log}")
+        return
     if deployment.database_url is None:
         advice = "give --database-url, or the --data-dir of a `kintsugi up`"
         yield wrong("database", f"there is none in {deployment.data_dir}", advice)
     else:
         connections = max(1, len(deployment.servers)) * (_threads() + _BESIDE_CALLS)
         yield from condition.examine(deployment.database_url, connections)
-    yield _disk(deployment.data_dir)
     yield from _processes(deployment)
 
 

@@ -22,7 +22,18 @@ class DataDirectory:
         self.metrics = self.run / "metrics"
         self.addresses = self.run / "addresses.json"
         self.token = self.path / "token"
+        self._lock_file = self.path / "lock"
         self._lock: TextIO | None = None
+
+    @property
+    def is_left(self) -> bool:
+        """Whether somebody had it, and nobody has now."""
+        try:
+            with self._lock_file.open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
     def take(self) -> None:
         """Makes it where it is missing. It is ours until we end, however we end."""
@@ -38,7 +49,7 @@ class DataDirectory:
             ) from None
 
     def _take_lock(self) -> None:
-        self._lock = (self.path / "lock").open("a+")
+        self._lock = self._lock_file.open("a+")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

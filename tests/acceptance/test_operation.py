@@ -92,16 +92,23 @@ def test_every_metric_of_the_page_is_served(used: Any) -> None:
     assert named <= served(used)
 
 
-def test_calls_are_counted_in_all_processes_by_kind_method_and_code(used: Any) -> None:
-    text = httpx.get(used.metrics).text
-    for name in ("grpc_server_handled_total", "grpc_server_handling_seconds_count"):
+def test_calls_are_counted_in_all_processes_by_kind_method_and_code(used: Any, until: Any) -> None:
+    wanted = [
+        f'{name}{{grpc_code="{code}",grpc_method="{method}",grpc_service="kintsugi.v1.\\w+"'
+        f',grpc_type="{kind}"}} [1-9]'
+        for name in ("grpc_server_handled_total", "grpc_server_handling_seconds_count")
         for kind, method, code in (
             ("unary", "CreateException", "OK"),
             ("unary", "GetException", "NOT_FOUND"),
             ("server_stream", "WatchExceptions", "CANCELLED"),
-        ):
-            labels = f'grpc_code="{code}",grpc_method="{method}",grpc_service="kintsugi.v1.'
-            assert re.search(f'{name}{{{labels}\\w+",grpc_type="{kind}"}} [1-9]', text), labels
+        )
+    ]
+
+    def missing() -> list[str]:
+        text = httpx.get(used.metrics).text
+        return [each for each in wanted if not re.search(each, text)]
+
+    assert until(lambda: not missing(), 10), missing()
 
 
 def test_a_call_is_found_in_the_log_by_what_its_answer_says(stack: Any, until: Any) -> None:
@@ -265,6 +272,9 @@ def test_a_dump_restored_elsewhere_has_everything(start_up: Any) -> None:
     second = start_up("--port", "0", "--workers", "1")
     _run(r'"\$bin/pg_restore".*', second.data_dir, dump)
     assert second.stop() == 0
+    code, found = doctor("--data-dir", str(second.data_dir))
+    assert (code, set(found)) == (1, {"settings", "disk", "kintsugi up"})
+    assert "doesn't run" in found["kintsugi up"]["found"]
     second = start_up("--port", "0", "--workers", "1", data_dir=second.data_dir)
     assert second.http.get(f"{second.rest}/api/v1/{created['name']}").json() == created
     assert doctor("--data-dir", str(second.data_dir))[0] == 0
