@@ -12,6 +12,8 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from cli import settings
+
 _TYPES: dict[str, type[Message]] = {
     kind.DESCRIPTOR.full_name: kind
     for kind in (
@@ -28,14 +30,18 @@ _ADVICE = {
     "what was missed",
     "CREDENTIALS_MISSING": "set KINTSUGI_TOKEN or KINTSUGI_TOKEN_FILE; on the machine of a "
     "`kintsugi up`, whoever started it needs neither",
+    "CREDENTIALS_INVALID": "it is that of {}",
 }
-"""What to do here, beside what the service advises, by reason."""
+"""What to do here, beside what the service advises, by reason; {} is where the token is from."""
 
 _TRUST = (
     "; if its certificate isn't trusted here, set GRPC_DEFAULT_SSL_ROOTS_FILE_PATH to the file of"
     " its authority's, in PEM"
 )
 """Said of every TLS server: of several addresses, gRPC tells what was wrong with the last one."""
+
+_PLAIN = "; if it speaks TLS, KINTSUGI_SERVER must begin with https://"
+"""Said of a server that hangs up: one without TLS would have answered."""
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _FOUND_NOBODY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
@@ -76,7 +82,7 @@ class ServiceError(click.ClickException):
         details = [_typed(detail) for detail in status.details]
         infos = [one for one in details if isinstance(one, error_details_pb2.ErrorInfo)]
         reason = infos[0].reason if infos else ""
-        advice = [_ADVICE[reason]] if reason in _ADVICE else []
+        advice = [_ADVICE[reason].format(settings.token_source())] if reason in _ADVICE else []
         code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
         return cls(code, _lines(status, details) + advice, status.message, reason)
 
@@ -101,10 +107,12 @@ def _lines(status: status_pb2.Status, details: Sequence[Message | None]) -> list
 def _without_details(error: grpc.RpcError, server: str) -> str:
     code, said = error.code(), error.details()
     if code in _FOUND_NOBODY:
-        trust = _TRUST if server.startswith("https:") else ""
+        hint = _PLAIN if "Socket closed" in str(said) else ""
+        if server.startswith("https:"):
+            hint = _TRUST
         return (
             f"can't reach Kintsugi at {server}: start it with `kintsugi up`, "
-            f"or set KINTSUGI_SERVER{trust} ({said})"
+            f"or set KINTSUGI_SERVER{hint} ({said})"
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"Kintsugi at {server} didn't answer in time"

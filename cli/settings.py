@@ -65,17 +65,26 @@ def token() -> str:
     return text
 
 
-def _token_in_file() -> str:
+def token_source() -> str:
+    """What `token` takes it from: a variable or a file."""
+    return "KINTSUGI_TOKEN" if os.environ.get("KINTSUGI_TOKEN") else str(_token_file())
+
+
+def _token_file() -> Path:
     named = os.environ.get(TOKEN_FILE)
-    if not named and not server().is_here:
+    return Path(named) if named else data_dir() / "token"
+
+
+def _token_in_file() -> str:
+    is_named = bool(os.environ.get(TOKEN_FILE))
+    if not is_named and not server().is_here:
         return ""
-    file = Path(named) if named else data_dir() / "token"
     try:
-        return file.read_text().strip()
+        return _token_file().read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        if not named:
+        if not is_named:
             return ""
-        raise click.ClickException(f"{TOKEN_FILE}: can't read {file}: {error}") from None
+        raise click.ClickException(f"{TOKEN_FILE}: can't read {_token_file()}: {error}") from None
 
 
 def data_dir() -> Path:

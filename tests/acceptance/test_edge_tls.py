@@ -181,6 +181,8 @@ def test_the_client_commands_trust_whom_they_are_told_to(secure: Any, files: Fil
     assert failed.returncode == 1
     assert f"can't reach Kintsugi at {server}" in failed.stderr
     assert f"set {ROOTS} " in failed.stderr
+    plain = kintsugi(secure, "exceptions", "list", KINTSUGI_SERVER=secure.edge)
+    assert "must begin with https://" in plain.stderr
 
 
 def test_what_to_type_names_the_server_with_its_scheme(secure: Any, files: Files) -> None:
