@@ -151,6 +151,7 @@ end
 function envoy_on_response(handle)
   local headers = handle:headers()
   if is_grpc(headers) or not headers:get("content-type") then return end -- Envoy's own to gRPC-Web has none yet
+  if headers:get(":status") == "401" then headers:replace("www-authenticate", "Bearer") end
   local code = headers:get("x-http-code")
   for _, name in ipairs(LEAKED) do headers:remove(name) end
   local framing = handle:metadata():get("framing")

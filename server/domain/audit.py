@@ -48,7 +48,8 @@ _CREDENTIALS = re.compile(
 _ASSIGNED = re.compile(r"""(?<![\w.-])([\w.-]{1,64})(=(?:\\"|')?)([^\s&;,"'\\]+)""")
 """As in `?access_token=x`, `--password=x`, `SECRET='x'`. Within JSON as well."""
 
-_OWN_TOKEN = re.compile(r"kin_[\w-]{30,}")
+_TOKEN = re.compile(r"kin_[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{2,}\.[\w-]*")
+"""Kintsugi's own, or a JSON Web Token."""
 
 _MASK = "***"
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
@@ -93,7 +94,7 @@ def _singular(plural: str) -> str:
 
 def masked(fields: str | None) -> str | None:
     """A JSON text without what stands under names that sound like secrets, and in it without the
-    passwords of URLs, what follows `Bearer`, `Basic` and such a name with `=`, and own tokens."""
+    passwords of URLs, what follows `Bearer`, `Basic` and such a name with `=`, and tokens."""
     if fields is None:
         return None
     lower = fields.lower()
@@ -102,8 +103,8 @@ def masked(fields: str | None) -> str | None:
         text = _CREDENTIALS.sub(rf"\1{_MASK}", text)
     if "=" in lower:
         text = _ASSIGNED.sub(_masked_assignment, text)
-    if "kin_" in lower:
-        text = _OWN_TOKEN.sub(_MASK, text)
+    if "kin_" in lower or "eyj" in lower:
+        text = _TOKEN.sub(_MASK, text)
     if not _may_have_secret_name(lower):
         return text
     return json.dumps(_masked(json.loads(text)), ensure_ascii=False)

@@ -301,6 +301,10 @@ class TooManyStreams(_Retriable):
         super().__init__(f"{principal} has {limit} streams open, which is the most; close some")
 
 
+_SHORTEST_SECONDS = 0.05
+"""Who comes back for the very next place finds that another was faster."""
+
+
 class _QuotaExhausted(_Retriable):
     """A principal did something as often as it may; `limit` is such as `calls per second`."""
 
@@ -309,6 +313,7 @@ class _QuotaExhausted(_Retriable):
 
     def __init__(self, principal: str, most: float, wait: float) -> None:
         """`wait` is in seconds, and positive."""
+        wait = max(wait, _SHORTEST_SECONDS)
         self.principal, self.most, self.retry_seconds = principal, most, wait
         super().__init__(
             f"{principal} may make {most:g} {self.limit}; try again in {_seconds(wait)} s"

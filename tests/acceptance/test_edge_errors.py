@@ -175,7 +175,9 @@ def test_pages_of_other_sites_cannot_write(http: httpx.Client, site: str) -> Non
 def test_a_name_that_leads_here_is_served_with_a_token_only(http: httpx.Client, host: str) -> None:
     """A page of evil.example that leads its own name here (DNS rebinding) brings none."""
     assert http.get("", headers={"host": host}).status_code == 200
-    assert_status(httpx.get(http.base_url, headers={"host": host}, timeout=30), 401, 16)
+    refused = httpx.get(http.base_url, headers={"host": host}, timeout=30)
+    assert_status(refused, 401, 16)
+    assert refused.headers["www-authenticate"] == "Bearer"
 
 
 def test_nobody_can_say_that_they_call_from_elsewhere(http: httpx.Client) -> None:

@@ -110,6 +110,7 @@ def test_numbers_and_other_texts_stand(fields):
             "pin=***, tokens=512 page_token=x author=ada",
         ),
         ("password= , a==b, the token = x", None),
+        ("jwt eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.abc-_9, eyJ.a.b", "jwt ***, eyJ.a.b"),
     ],
 )
 def test_credentials_in_a_text_are_masked(text, shown):
