@@ -150,13 +150,8 @@ def test_what_is_approved_is_not_begun_when_its_exception_was_dealt_with(
 def test_what_was_cut_off_once_is_unknown_though_the_last_attempt_never_left(
     database, sessions, target
 ):
-    retry = {"max_attempts": 2, "initial_backoff": {"seconds": 60}}
-    timeout = {"nanos": 300_000_000}
-    sessions.connect(target, idempotent=True, retry=retry, timeout=timeout)
-    target.free.clear()
     with working(database, Said(REPROCESS)):
-        session = _approved(sessions)
-        sessions.wait_until(lambda: _attempts(database) == [("cut off", False)])
+        session = _cut_off_once(database, sessions, target)
         target.stop()
         _later(database)
         again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
@@ -167,19 +162,25 @@ def test_what_was_cut_off_once_is_unknown_though_the_last_attempt_never_left(
 def test_what_was_cut_off_once_is_unknown_though_the_last_attempt_was_refused(
     database, sessions, target
 ):
-    retry = {"max_attempts": 2, "initial_backoff": {"seconds": 60}}
-    timeout = {"nanos": 300_000_000}
-    sessions.connect(target, idempotent=True, retry=retry, timeout=timeout)
-    target.free.clear()
     with working(database, Said(REPROCESS)):
-        session = _approved(sessions)
-        sessions.wait_until(lambda: _attempts(database) == [("cut off", False)])
+        session = _cut_off_once(database, sessions, target)
         target.status = 503
         target.free.set()
         _later(database)
         again = sessions.wait(session.name, "AWAITING_CONFIRMATION")
     assert states(again) == ["UNKNOWN", "PROPOSED"]
     assert "an attempt before that was cut off" in again.actions[0].result.error
+
+
+def _cut_off_once(database, sessions, target):
+    """A session that has tried for the first time; the second attempt is a minute away."""
+    retry = {"max_attempts": 2, "initial_backoff": {"seconds": 60}}
+    timeout = {"nanos": 300_000_000}
+    sessions.connect(target, idempotent=True, retry=retry, timeout=timeout)
+    target.free.clear()
+    session = _approved(sessions)
+    sessions.wait_until(lambda: _attempts(database) == [("cut off", False)])
+    return session
 
 
 @pytest.mark.parametrize(

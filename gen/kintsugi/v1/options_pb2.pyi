@@ -62,7 +62,7 @@ example `agent_ai`; none if empty.
 """
 starts_agent_work: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.bool]
 """Whether a method starts work of an agent's. How often a caller may do that
-within an hour is limited.
+within an hour is limited; what is refused isn't counted.
 """
 limit: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___Limit]
 """How large a field may be. A request that exceeds it is INVALID_ARGUMENT and
