@@ -61,9 +61,10 @@ def kintsugi() -> None:
 
     The client commands find the service by KINTSUGI_SERVER (host:port, or
     https://host:port; default 127.0.0.1:8080) and the workspace by
-    KINTSUGI_WORKSPACE (default organizations/local/workspaces/default). They
-    call with KINTSUGI_TOKEN, or the token in the file KINTSUGI_TOKEN_FILE; on
-    the machine of `kintsugi up`, with the one that it keeps.
+    KINTSUGI_WORKSPACE (default organizations/local/workspaces/default; an id
+    alone is one of organizations/local). They call with KINTSUGI_TOKEN, or the
+    token in the file KINTSUGI_TOKEN_FILE; on the machine of `kintsugi up`, with
+    the one that it keeps.
     """
 
 

@@ -16,7 +16,8 @@ from server.domain.addresses import is_loopback
 
 TOKEN_FILE = "KINTSUGI_TOKEN_FILE"  # noqa: S105 (the name of a variable)
 DEFAULT_SERVER = "127.0.0.1:8080"
-DEFAULT_WORKSPACE = "organizations/local/workspaces/default"
+DEFAULT_ORGANIZATION = "organizations/local"
+DEFAULT_WORKSPACE = f"{DEFAULT_ORGANIZATION}/workspaces/default"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ def data_dir() -> Path:
 
 
 def workspace() -> str:
-    return os.environ.get("KINTSUGI_WORKSPACE") or DEFAULT_WORKSPACE
+    """The name of the one in use; an id alone means one of the first organization."""
+    text = os.environ.get("KINTSUGI_WORKSPACE") or DEFAULT_WORKSPACE
+    return text if "/" in text else f"{DEFAULT_ORGANIZATION}/workspaces/{text}"
 
 
 QUIET = ("GRPC_VERBOSITY", "NONE")

@@ -28,6 +28,13 @@ def test_short_names_are_completed_with_the_workspace_in_use(
     assert names.run("a", "7") == "organizations/acme/workspaces/billing/automations/a/runs/7"
 
 
+def test_an_id_alone_is_a_workspace_of_the_first_organization(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KINTSUGI_WORKSPACE", "billing")
+    assert names.workspace() == "organizations/local/workspaces/billing"
+
+
 def test_a_name_outside_the_default_workspace_is_never_shortened() -> None:
     assert names.short(f"{IN}/exceptions/1") == "1"
     other = "organizations/acme/workspaces/billing/exceptions/1"
@@ -51,8 +58,8 @@ def test_a_refusal_shows_what_would_be_right(monkeypatch: pytest.MonkeyPatch) ->
         assert wrong in raised.value.message
         assert right in raised.value.message
         assert "{" not in raised.value.message
-    monkeypatch.setenv("KINTSUGI_WORKSPACE", "default")
-    with pytest.raises(click.UsageError, match=f"KINTSUGI_WORKSPACE is 'default'; .* {IN}"):
+    monkeypatch.setenv("KINTSUGI_WORKSPACE", "a/b")
+    with pytest.raises(click.UsageError, match=f"KINTSUGI_WORKSPACE is 'a/b'; .* {IN}"):
         names.workspace()
 
 
