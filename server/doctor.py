@@ -42,7 +42,7 @@ class Deployment:
     tls: bool
     servers: Sequence[str]
     pages: Sequence[str]
-    is_down: bool
+    is_down: bool = False
 
     @classmethod
     def of(

@@ -84,7 +84,8 @@ class Fuzz:
             yield call(request, timeout=30)
 
     def restore(self) -> None:
-        """The caller may have fired itself, or revoked its token: one that is refused stays so."""
+        """The caller may have fired itself, revoked its token (one that is refused stays so), or
+        switched agents off."""
         token = new_token()
         self.client = Client(self.client.port, token)
         with psycopg.connect(self.database, autocommit=True) as connection:
@@ -92,6 +93,7 @@ class Fuzz:
                 "UPDATE access_tokens SET revoked = false, digest = %s WHERE id = 'tests'",
                 [digest(token)],
             )
+            connection.execute("UPDATE workspaces SET features = '{agent_ai}' WHERE id = 'default'")
             connection.execute(
                 "INSERT INTO members (workspace, id, title, role) SELECT uid, 'local', '', 5"
                 " FROM workspaces WHERE id = 'default'"
