@@ -45,10 +45,14 @@ _CREDENTIALS = re.compile(
 )
 """Within JSON: neither goes past a quote or a backslash."""
 
-_ASSIGNED = re.compile(r"""(?<![\w.-])([\w.-]{1,64})(=(?:\\"|')?)([^\s&;,"'\\]+)""")
-"""As in `?access_token=x`, `--password=x`, `SECRET='x'`. Within JSON as well."""
+_BEGIN = r"(?:(?<![\w.\\-])|(?<=\\[nrt]))"
+"""Of a word; in JSON a line begins after `\\n`. What is sought at each character of a long word
+would take for ever."""
 
-_TOKEN = re.compile(r"kin_[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{2,}\.[\w-]*")
+_ASSIGNED = re.compile(_BEGIN + r"""([\w.-]{1,64})(=(?:\\"|')?)([^\s&;,"'\\]+)""")
+"""As in `?access_token=x`, `--password=x`, `SECRET='x'`."""
+
+_TOKEN = re.compile(rf"kin_[\w-]{{30,}}|{_BEGIN}eyJ[\w-]{{8,}}\.[\w-]{{2,}}\.[\w-]*")
 """Kintsugi's own, or a JSON Web Token."""
 
 _MASK = "***"
@@ -112,8 +116,7 @@ def masked(fields: str | None) -> str | None:
 
 def _masked_assignment(found: re.Match[str]) -> str:
     name, sign, text = found.groups()
-    value = int(text) if text.isdecimal() else text
-    return f"{name}{sign}{_MASK}" if _is_secret(name, value) else found[0]
+    return f"{name}{sign}{_MASK}" if _is_secret(name, 1 if text.isdecimal() else text) else found[0]
 
 
 def _masked(value: Any) -> Any:

@@ -110,7 +110,9 @@ def test_numbers_and_other_texts_stand(fields):
             "pin=***, tokens=512 page_token=x author=ada",
         ),
         ("password= , a==b, the token = x", None),
-        ("jwt eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.abc-_9, eyJ.a.b", "jwt ***, eyJ.a.b"),
+        ("a\npin=0000\tauth=x\npassword=" + "1" * 10_000, "a\npin=***\tauth=***\npassword=***"),
+        ("spin=1 a\nspin=2", None),
+        ("jwt\neyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.abc-_9, eyJ.a.b", "jwt\n***, eyJ.a.b"),
     ],
 )
 def test_credentials_in_a_text_are_masked(text, shown):
@@ -118,10 +120,13 @@ def test_credentials_in_a_text_are_masked(text, shown):
     assert json.loads(masked(given)) == {"message": [shown or text]}
 
 
-def test_a_long_text_is_looked_at_once():
+@pytest.mark.parametrize(
+    "text", ["key://:", "token", "eyJ", "eyJabcdefgh.", "a=", "kin_", "kin_a.", "bearer ", "x://:"]
+)
+def test_a_long_text_is_looked_at_once(text):
     """A million hints: what looks at the rest of the text from each of them never ends."""
-    text = json.dumps({"message": "key://:" * 1_000_000 + "token" * 1_000_000 + "="})
-    assert masked(text) == text
+    given = json.dumps({"message": text * 1_000_000 + "="})
+    assert json.loads(masked(given))
 
 
 def test_a_name_may_have_quotes():
