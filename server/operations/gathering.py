@@ -44,6 +44,7 @@ class _Asked(Generic[T, R]):
     item: T
     size: int
     deadline: float
+    begun: float = 0.0
     turn: threading.Event = field(default_factory=threading.Event)
     group: "list[_Asked[T, R]] | None" = None
     result: R | None = None
@@ -52,9 +53,9 @@ class _Asked(Generic[T, R]):
 
 @dataclass
 class _Line(Generic[T, R]):
-    """Those who wait for what is `running`: nearly always one group, or none."""
+    """Those who wait for what is `running`, by when it began: nearly always one group, or none."""
 
-    running: int = 0
+    running: list[float] = field(default_factory=list)
     waiting: deque[_Asked[T, R]] = field(default_factory=deque)
 
 
@@ -62,7 +63,7 @@ class Gathering(Generic[T, R]):
     """Does one thing by `alone`, several by `together`, which leaves out some: their result is None
     and they are done alone. Nothing of what failed together may have been done.
 
-    Who comes while nothing is being done never waits.
+    Who comes while nothing is being done, or only what is stuck, never waits.
     """
 
     def __init__(
@@ -92,7 +93,8 @@ class Gathering(Generic[T, R]):
         with self._lock:
             line = self._lines[key]
             line.waiting.append(mine)
-            if not line.running:
+            stuck = time.monotonic() - _PATIENCE_SECONDS
+            if all(begun < stuck for begun in line.running):
                 self._begin(line)
         return line
 
@@ -112,7 +114,7 @@ class Gathering(Generic[T, R]):
             else:
                 group[0].result = self._alone(group[0].item)
         finally:
-            self._end(key)
+            self._end(key, group[0].begun)
             for each in group[1:]:
                 each.turn.set()
 
@@ -132,10 +134,10 @@ class Gathering(Generic[T, R]):
             for each, result in zip(group, results, strict=True):
                 each.result = result
 
-    def _end(self, key: str) -> None:
+    def _end(self, key: str, begun: float) -> None:
         with self._lock:
             line = self._lines[key]
-            line.running -= 1
+            line.running.remove(begun)
             if line.waiting:
                 self._begin(line)
             elif not line.running:
@@ -150,6 +152,7 @@ class Gathering(Generic[T, R]):
             if group and size > _MOST_BYTES:
                 break
             group.append(line.waiting.popleft())
-        line.running += 1
-        group[0].group = group
-        group[0].turn.set()
+        first = group[0]
+        first.group, first.begun = group, time.monotonic()
+        line.running.append(first.begun)
+        first.turn.set()

@@ -104,6 +104,14 @@ def test_what_comes_meanwhile_is_done_together(work: Work) -> None:
 
 
 @pytest.mark.usefixtures("patient")
+def test_nobody_waits_for_what_is_known_to_be_stuck(work: Work) -> None:
+    begun(work, 1)
+    work.gathering._lines[KEY].running[0] -= 60
+    assert [work.ask(2).result(20), work.ask(3).result(20)] == [4, 6]
+    assert (work.alone, work.groups) == ([1, 2, 3], [])
+
+
+@pytest.mark.usefixtures("patient")
 def test_what_was_left_out_is_done_alone(work: Work) -> None:
     hold, _ = begun(work, 1)
     asked = work.ask_behind(2, 100)
