@@ -19,7 +19,7 @@ _METHOD = re.compile(r"(?:Batch|Bulk)?([A-Z][a-z]+)([A-Z]\w*)")
 _KEYS = ("api", "access", "private", "signing", "master", "encryption", "ssh")
 _SECRETS = "|".join(
     (
-        *("passw[a-z]*", "passphrase", "passcode", "pass$(?<!bypass)(?<!compass)", "pwd"),
+        *("passw[a-z]{0,8}", "passphrase", "passcode", "pass$(?<!bypass)(?<!compass)", "pwd"),
         *("pin(?<![a-z]pin)(?![a-z])", "secret", "token", "credentials?", "bearer", "cookie"),
         *("auth(?!or)", "authori[sz]ation", *(f"{key}[-_. ]?key" for key in _KEYS)),
     )

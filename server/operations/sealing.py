@@ -6,6 +6,7 @@ What becomes of it when it is read is in `audit.py`.
 from collections.abc import Mapping
 from typing import Protocol
 
+import structlog
 from prometheus_client import Gauge
 
 from server.domain.audit import Last, Refused
@@ -14,6 +15,8 @@ from server.domain.names import WorkspaceName
 from server.operations.background import Repetition
 from server.store import audit, sealing
 from server.store.store import Store
+
+_log = structlog.get_logger()
 
 _SEAL_SECONDS = 1
 _PRUNE_SECONDS = 60
@@ -68,8 +71,13 @@ def seal_all(store: Store) -> None:
     What comes meanwhile is for the next time: small batches cost many times as much an entry.
     """
     for workspace in sealing.unsealed_workspaces(store.database):
-        while _seal(store, workspace):
-            pass
+        try:
+            while _seal(store, workspace):
+                pass
+        except KintsugiError:
+            raise
+        except Exception:  # noqa: BLE001 - it is tried again, and doctor tells; the others' go on
+            _log.exception("an audit can't be sealed", workspace=workspace)
     _UNSEALED.set(audit.count_unsealed(store.database))
 
 

@@ -40,6 +40,7 @@ from server.resources.exception import EXCEPTION
 from server.store import audit as chain
 from server.store.query import Query
 from server.store.sealing import Note, audit
+from server.store.store import Store
 from server.store.tables import MASKED, metadata
 from tests.identity import TOKEN, authorized
 from tests.integration.auditing import Audit, calling
@@ -224,6 +225,30 @@ def test_what_is_deleted_was_there_before(client: Client, audited: Audit) -> Non
     assert (deleted.before, deleted.after) == (made.after, made.before)
     assert not deleted.HasField("after")
     assert audited.broken() is None
+
+
+def test_what_cannot_be_sealed_holds_up_no_other_workspace(
+    client: Client, audited: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.raise_one()
+    client.workspaces.CreateWorkspace(
+        workspace_service_pb2.CreateWorkspaceRequest(
+            parent="organizations/local", workspace_id="other", workspace=workspace_pb2.Workspace()
+        )
+    )
+    uid, seal = audited.store.workspace_key(WorkspaceName.parse(WORKSPACE)), sealing._seal
+
+    def seal_others(store: Store, workspace: str) -> bool:
+        if workspace == uid:
+            raise ValueError("can't be masked")
+        return seal(store, workspace)
+
+    monkeypatch.setattr(sealing, "_seal", seal_others)
+    sealing.seal_all(audited.store)
+    assert audited.kept() == []
+    assert len(audited.kept(parent="organizations/local/workspaces/other")) == 1
+    monkeypatch.undo()
+    assert len(audited.sealed()) == 1
 
 
 def test_a_note_becomes_an_entry(audited: Audit) -> None:
