@@ -17,6 +17,7 @@ from server.domain.errors import (
 )
 from server.store import agent_starts as sql
 from server.store.connection import Database
+from server.store.errors import Duplicate
 
 _UNSURE = (code_pb2.UNAVAILABLE, code_pb2.DEADLINE_EXCEEDED, code_pb2.INTERNAL)
 """With any other code nothing was begun."""
@@ -45,6 +46,9 @@ class AgentStarts:
         self.count(call)
         try:
             yield
+        except Duplicate:  # it was begun before
+            self._take_back(call)
+            raise
         except KintsugiError as error:
             if error.code not in _UNSURE:
                 self._take_back(call)
