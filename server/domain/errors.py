@@ -363,8 +363,8 @@ class DatabaseUnavailable(_Retriable):
     code = code_pb2.UNAVAILABLE
     reason = reasons.DATABASE_UNAVAILABLE
 
-    def __init__(self) -> None:
-        super().__init__("the database can't be reached; try again in a moment")
+    def __init__(self, what: str = "the database can't be reached") -> None:
+        super().__init__(f"{what}; try again in a moment")
 
 
 class DeadlinePassed(KintsugiError):

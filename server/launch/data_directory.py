@@ -6,6 +6,7 @@ PostgreSQL's files in it are made by PostgreSQL.
 import fcntl
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import TextIO
 
@@ -50,14 +51,24 @@ class DataDirectory:
 
     def _take_lock(self) -> None:
         self._lock = self._lock_file.open("a+")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(self._lock):
             self._lock.seek(0)
             raise CannotStart(
                 f"another kintsugi up (process {self._lock.read().strip() or 'unknown'}) runs on "
                 f"{self.path}: stop it, or choose another --data-dir"
-            ) from None
+            )
         self._lock.truncate(0)
         self._lock.write(f"{os.getpid()}\n")
         self._lock.flush()
+
+
+def _locked(file: TextIO) -> bool:
+    """Tries it for a moment: `is_left` has it now and then."""
+    for _ in range(5):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False

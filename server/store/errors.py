@@ -23,6 +23,9 @@ class Duplicate(Exception):
 class Undone(DatabaseUnavailable):
     """The database gave something up, and so surely hasn't done it: it may be tried again."""
 
+    def __init__(self) -> None:
+        super().__init__("the database gave it up")
+
 
 _UNDONE = (errors.LockNotAvailable, errors.DeadlockDetected, errors.QueryCanceled)
 
