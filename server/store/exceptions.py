@@ -17,10 +17,8 @@ from sqlalchemy import (
     case,
     cast,
     column,
-    exists,
     func,
     literal_column,
-    not_,
     null,
     select,
     true,
@@ -161,15 +159,15 @@ def _insert_all(*which: Callable[[Mapping[str, Any]], ColumnElement[bool]]) -> I
 
 
 def _has_no_twin(given: Mapping[str, Any]) -> ColumnElement[bool]:
-    """DO NOTHING alone would wait for one that is being changed."""
+    """DO NOTHING alone would wait for one that is being changed.
+
+    NOT EXISTS would be a join, of all that is pending as long as the plan is of a small table.
+    """
     twin = exceptions.alias("twin")
-    return not_(
-        exists().where(
-            twin.c.workspace == given["workspace"],
-            twin.c.identity == given["identity"],
-            PENDING,
-        )
+    found = select(_ONE).where(
+        twin.c.workspace == given["workspace"], twin.c.identity == given["identity"], PENDING
     )
+    return found.scalar_subquery().is_(null())
 
 
 def _is_impatient(_: Mapping[str, Any]) -> ColumnElement[bool]:
