@@ -4,7 +4,6 @@ No worker runs here; what is answered is in `test_chats_working.py`.
 """
 
 import grpc
-import psycopg
 import pytest
 from google.rpc import error_details_pb2
 from kintsugi.v1 import agent_session_pb2 as pb
@@ -29,6 +28,7 @@ from tests.integration.sessions import (
     told,
     waiting,
 )
+from tests.integration.test_limits import starts
 
 CHAT = pb.AgentSession.KIND_CHAT
 ACTIVE = pb.AgentSession.STATE_ACTIVE
@@ -202,7 +202,7 @@ def test_a_repeated_message_is_one(client: Client, database: str) -> None:
     assert client.create_event(made.name, event, request_id="m-1") == said
     end(client, made.name)
     assert client.create_event(made.name, event, request_id="m-1") == said
-    assert starts(database) == 2
+    assert len(starts(database)) == 2
     events = client.list_events(made.name, filter="kind = USER_MESSAGE").events
     assert [each.name for each in events] == [said.name]
 
@@ -241,15 +241,7 @@ def test_messages_count_as_starts_of_agent_work(start_server: StartServer, datab
     assert len(client.list_events(made.name, filter="kind = USER_MESSAGE").events) == 1
     end(client, made.name)
     assert refusal(lambda: client.say(made.name)).startswith("the chat is ENDED")
-    assert starts(database) == 3
-
-
-def starts(database: str) -> int:
-    """How often agents were made to work: by a chat that was made, or a message in it."""
-    with psycopg.connect(database) as connection:
-        found = connection.execute("SELECT sum(cardinality(times)) FROM agent_starts").fetchone()
-    assert found
-    return int(found[0])
+    assert len(starts(database)) == 3
 
 
 def test_a_message_needs_agents_to_be_switched_on(client: Client) -> None:

@@ -98,7 +98,8 @@ class AuditEntry(_message.Message):
     @_builtins.property
     def after(self) -> _struct_pb2.Struct:
         """Output only. The changed fields as they are after it; of what is new, all of
-        them, and none of what is deleted. Of a `connector.test`, what it was tried with and what came of it.
+        them, and none of what is deleted. Of a `connector.test`, what it was tried
+        with and what came of it.
         """
 
     @_builtins.property
